@@ -16,6 +16,8 @@ from .errors import MicroscopeError, unknown
 
 Activation = Literal["relu", "tanh", "gelu"]
 Norm = Literal["none", "layer", "batch"]
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+"""The names of the optimizers as prose writes them."""
 
 
 class ConfigError(MicroscopeError, ValueError):

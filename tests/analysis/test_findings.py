@@ -343,3 +343,9 @@ def test_the_classes_with_the_lowest_accuracy_are_all_named(end: list[float], sa
 def test_the_silent_units_are_counted_once_each(alive: list[list[int]], said: str) -> None:
     table = xr.Dataset({"alive": (("snapshot", "unit"), np.array(alive, bool))})
     assert described("dynamics.lives", table).startswith(said)
+
+
+def test_a_description_writes_the_optimizer_as_the_field_does(looks: list[FirstLook]) -> None:
+    (told,) = (one for one in descriptions(looks[0]) if one.rule == "the training")
+    assert looks[0].run.train_config.optimizer == "adam"
+    assert " with Adam, learning rate 0.005 " in told.sentence

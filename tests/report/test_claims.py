@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import xarray as xr
 
 import neural_microscope as nm
 from elements import Element, Elements, classed, named
+from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, Pair, pairs
 from neural_microscope.claim import Claim, fill, probability, significant
 from neural_microscope.glossary import glosses
-from neural_microscope.measure import MEASURES, rules
-from neural_microscope.report import bibtex, compose, methods
+from neural_microscope.measure import MEASURES, every, rules
+from neural_microscope.report import bibtex, compose
 from neural_microscope.report.body import WORDS
+from neural_microscope.report.paper import described
+from neural_microscope.report.tables import OF_UNITS
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,8 @@ def test_every_number_of_the_document_lies_in_an_element_that_names_its_claims(
     told |= {str(d[part]["seed"]) for d in runs for part in ("model", "train")}
     told |= {d["versions"]["torch"] for d in runs} | {str(d["machine"]["threads"]) for d in runs}
     notes = {d["data"]["note"].lower() for d in runs}
-    paper = {methods(looks), bibtex(), *glosses(WORDS).values()}
+    paper = {bibtex(), *glosses(WORDS).values(), *chain(*described(looks, findings(looks)))}
+    defined = " ".join([*OF_UNITS.values(), *(inspect.getdoc(one.function) or "" for one in every())])
     version = f"Made by neural-microscope {nm.__version__}."
     parts = set()
     for above, text in seen(elements):
@@ -82,6 +88,8 @@ def test_every_number_of_the_document_lies_in_an_element_that_names_its_claims(
             assert text.lower() in notes, text
         elif text in paper:
             assert inside(above, "about")
+        elif classed(above, "lines"):  # what columns hold
+            assert {*numbers(text)} <= {*numbers(defined)}, text
         elif tag == "td" and inside(above, "about"):
             assert text in told, text
         else:

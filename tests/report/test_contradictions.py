@@ -100,17 +100,17 @@ def test_the_order_in_which_classes_are_learned_is_told_once_for_each_network(
 ) -> None:
     claims = [c for c in stored.values() if c["rule"] == "classes are learned at different times"]
     assert [c["network"] for c in claims] == ["MLP", "CNN"]
-    order = r"images learned: (class[\w, ]+) \(step [\d,]+\); the last: (class[\w, ]+) \("
+    order = r"learned first for (class[\w, ]+) \(step [\d,]+\), last for (class[\w, ]+) \("
     assert {*re.findall(order, words)} == {(c["numbers"]["firsts"], c["numbers"]["lasts"]) for c in claims}
 
 
 def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_learned_first() -> None:
     """Class 0 has all its images right at step 0; of the others 2 comes first; where classes tie, all are named."""
     one = _order([0.0, 30.0, 4.0, 9.0])
-    assert one.sentence == "an image's class explains 100.0% of the variance in when it is learned."
-    assert "images learned: class 2 (step 4); the last: class 1 (step 30)." in one.reasons
+    assert one.sentence == "an image's class explains 100.0% of the variance in the order in which images are learned."
+    assert "learned first for class 2 (step 4), last for class 1 (step 30)." in one.reasons
     tie = _order([0.0, 30.0, 4.0, 4.0])
-    assert "images learned: classes 2 and 3 (step 4); the last: class 1 (step 30)." in tie.reasons
+    assert "learned first for classes 2 and 3 (step 4), last for class 1 (step 30)." in tie.reasons
     assert "All classes reach 50%; class 0 has half at initialization and is left out." in tie.reasons
     assert "1 class never reaches 50%; class 0 has half" in _order([0.0, np.nan, 4.0, 9.0]).reasons
 

@@ -20,15 +20,15 @@ import xarray as xr
 
 import neural_microscope as nm
 from elements import Elements
-from neural_microscope.analysis.findings import bands, findings, headlines, strongest
+from neural_microscope.analysis.findings import bands, findings, headlines, strength, strongest
 from neural_microscope.analysis.findings.summary import CHOSEN
 from neural_microscope.analysis.look import FirstLook
-from neural_microscope.claim import fill
+from neural_microscope.claim import fill, significant
 from neural_microscope.errors import RunError
 from neural_microscope.measure import ALLOWED, DECLARED, EMPTY_KINDS
 from neural_microscope.phantoms import Instrument, calibrate, page_rate
 from neural_microscope.phantoms.calibration import claims
-from neural_microscope.report import compose, tables
+from neural_microscope.report import cards, compose, paper, tables
 from neural_microscope.report.html import slug
 from neural_microscope.statistics import ALPHA
 
@@ -240,20 +240,138 @@ def test_the_atlas_names_the_unit_of_a_card_first(page: Path, looks: list[FirstL
 
 
 def test_the_tracks_of_a_card_have_the_values_of_their_ends(page: Path, looks: list[FirstLook]) -> None:
-    """The least and the largest of the value, its interval and its nulls; a card of several claims has one scale for all."""
+    """Round numbers, between which the value, its interval and its nulls lie, each at its place; a card of several claims has one
+    axis for all.
+    """
     stored = {claim.id: claim for claim in findings(looks)}
     text, several = page.read_text("utf-8"), 0
     for article in re.findall(r"<article.*?</article>", text, re.S):
         ends = re.findall(r'class="ends"><span>(.*?)</span><span>(.*?)</span>', article)
-        tracked = [stored[one] for one in re.findall(r'class="strip[^"]*" data-claim="([^" ]*)"', article)]
+        tracked = [
+            stored[one] for one in re.findall(r'class="strip(?: short)?(?: plain)?" data-claim="([^" ]*)"', article)
+        ]
         drawn = [claim for claim in tracked if bands(claim)]
         assert len(ends) == bool(drawn)
         several += len(drawn) > 1
         for said in ends:
             known = [float(c.numbers.get(f"{c.effect}{end}", np.nan)) for c in drawn for end in ("", "_low", "_high")]
             known += [end for c in drawn for pair in bands(c).values() for end in pair]
-            assert said == (drawn[0].amount(np.nanmin(known)), drawn[0].amount(np.nanmax(known)))
+            low, high = (float(end.replace("−", "-").rstrip("%")) / (100 if "%" in end else 1) for end in said)
+            assert low <= np.nanmin(known) <= np.nanmax(known) <= high
+            logarithmic = "(logarithmic axis)" in article
+            assert all(round_number(end, end if logarithmic else (high - low) / 8) for end in (low, high))
+            assert logarithmic == (drawn[0].units == "tr Sw / tr Sb")
+            scaled = np.log if logarithmic else float
+            places = [float(one) for one in re.findall(r'<b style="left:([\d.]+)%"></b></span>', article)]
+            values = [c.numbers[c.effect] for c in drawn]
+            values += [c.numbers["sure"] for c in drawn if "sure" in c.numbers and len(places) > len(drawn)]
+            expected = [4 + 92 * (scaled(v) - scaled(low)) / (scaled(high) - scaled(low)) for v in values]
+            assert places == pytest.approx(expected, abs=0.06)
     assert several
+
+
+def round_number(end: float, least: float) -> bool:
+    """A multiple of 1, 2 or 5 times a power of 10 that is at least this."""
+    steps = [one * 10.0**power for power in range(-6, 6) for one in (1, 2, 5)]
+    return any(step >= least and abs(end / step - round(end / step)) < 1e-6 for step in steps)
+
+
+def test_the_axis_of_a_ratio_is_logarithmic_and_the_others_are_not() -> None:
+    ends = dict(p=0.001, n=100, yes="", no="", evidence="", null="")
+    ratio = nm.claim.tested(
+        numbers={"r": 0.45, "r_null_low": 2.9, "r_null_high": 63.0}, effect="r", units="tr Sw / tr Sb", **ends
+    )
+    axis = cards._Axis.of([ratio])
+    assert (axis.low, axis.high) == (0.2, 100)
+    assert axis.at(np.sqrt(0.2 * 100)) == pytest.approx(0.5)
+    for numbers, expected in (
+        ({"x": 0.932, "x_null_low": 0.084, "x_null_high": 0.111}, (0, 1)),
+        ({"x": -0.018, "x_null_low": -0.079, "x_null_high": 0.045}, (-0.1, 0.05)),
+        ({"x": 3.0, "x_null_low": 3.0, "x_null_high": 3.0}, (3, 3.01)),
+        ({"x": 0.0, "x_null_low": 0.0, "x_null_high": 0.0}, (0, 0.01)),
+        ({"x": 0.01333, "x_null_low": 0.013329, "x_null_high": 0.013331}, (0.0133, 0.0134)),  # no two ends alike
+    ):
+        axis = cards._Axis.of([nm.claim.tested(numbers=numbers, effect="x", units="1", **ends)])
+        assert (axis.low, axis.high) == pytest.approx(expected), numbers
+
+
+def test_what_lies_beyond_its_band_and_is_not_shown_says_why() -> None:
+    """A share of variance in the order of learning: with fewer than two classes learned it has no p."""
+    words = dict(n=40, yes="", no="not shown {x:2}.", evidence="", null="shuffled labels")
+    alone = nm.claim.tested(numbers={"x": 0.7, "x_null_low": 0.1, "x_null_high": 0.2}, effect="x", p=1.0, **words)
+    assert cards._beyond(alone)
+    assert not cards._beyond(dataclasses.replace(alone, numbers={**alone.numbers, "x": 0.15}))
+    assert not cards._beyond(dataclasses.replace(alone, numbers={"x": 0.7}))
+    undefined = dataclasses.replace(alone, numbers={**alone.numbers, "x": np.nan})
+    assert not cards._beyond(undefined)
+    assert "<b>not defined</b>" in cards._short(undefined, cards._Axis.of([undefined]))
+
+
+def test_a_card_on_confidence_says_how_confident_the_network_is(page: Path, looks: list[FirstLook]) -> None:
+    claims = [c for c in findings(looks) if c.rule == "confidence differs from accuracy"]
+    said = {f"{100 * c.numbers['sure']:.1f}%" for c in claims}
+    articles = re.findall(r"<article.*?</article>", page.read_text("utf-8"), re.S)
+    own = [card for card in articles if "Does its confidence differ" in card]
+    assert own
+    for card in own:
+        strip = card[card.index('class="strip') :].partition("<details")[0]
+        assert "mean confidence" in strip
+        assert any(one in strip for one in said)
+        assert "a calibrated network" in card
+
+
+def test_a_units_card_says_how_the_unit_was_chosen(page: Path, looks: list[FirstLook]) -> None:
+    told = [claim for claim in strongest(findings(looks)) if claim.unit is not None]
+    text = page.read_text("utf-8")
+    for claim in told:
+        said = f"The {claim.axis} ranks first on one half of the images; its strength on the other: {significant(strength(claim))}."
+        assert said in text
+    assert text.count("ranks first on one half of the images; its strength") == len(told) > 0
+
+
+def test_the_first_screen_gives_the_accuracy_and_not_that_it_is_above_chance(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert "above chance" not in text[: text.index('id="found"')]
+    assert "not shown to be above chance" not in text
+
+
+def test_methods_are_a_list_a_question_an_item(page: Path, looks: list[FirstLook]) -> None:
+    before, questions, after = paper.described(looks, findings(looks))
+    text = page.read_text("utf-8")
+    items = re.findall(r"<li>(.*?)</li>", text[text.index("Methods and citation") :])
+    assert [html.unescape(one) for one in items][: len(before + questions + after)] == [*before, *questions, *after]
+    assert len(questions) > 8 < len(items)
+    whole = nm.report.methods(looks)
+    assert all(one in whole for one in (*before, *questions, *after))
+
+
+def test_every_column_of_a_table_has_its_meaning(page: Path) -> None:
+    text = page.read_text("utf-8")
+    every = text[text.index('id="every-unit"') :].partition('class="question"')[0]
+    heads = {*re.findall(r'class="sorts">([^<]+)</th>', every)} - {"unit", "channel"}
+    (said,) = re.findall(r'class="lines">(.*?)</p>', every, re.S)
+    lines = [line.partition(": ")[0].lower() for line in said.split("\n")]
+    assert {head.lower() for head in heads} == {*lines}
+    row = text[text.index('id="within-class-variability-shrinks"') :].partition('class="question"')[0]
+    assert re.search(r'class="lines">[^<]*tr Sw / tr Sb', row)
+
+
+def test_meanings_are_the_items_about_a_results_own_variables() -> None:
+    doc = """A measure.
+
+    Returns:
+        Values.
+
+        * ``nc1`` [unit]: the first,
+          on two lines, with ``nc1_null_low``, ``…_null_high``, ``…_p``.
+        * ``other``: not there.
+
+    Raises:
+        DataError: Never.
+    """
+    table = xr.Dataset({"nc1": ("unit", [1.0])})
+    assert tables.meanings(doc, [table]) == ["NC1: the first, on two lines, with its null, its p."]
+    assert tables.meanings("No such part.", [table]) == []
 
 
 def test_findings_of_an_untrained_network_claim_nothing_of_learning(tmp_path: Path) -> None:

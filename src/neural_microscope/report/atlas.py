@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ..analysis.findings import headlines
 from ..analysis.look import FirstLook, LayerLook, Pair
@@ -12,7 +14,7 @@ from ..measure import Measure, Rule, rules
 from .drawing import draw
 from .html import escape, folded, heading, row, scrolling, slug, told, verdict, worded
 from .page import PARTS, Page, quantity, short
-from .tables import of_results, of_units
+from .tables import OF_UNITS, meanings, of_results, of_units
 
 At = FirstLook | Pair
 
@@ -43,7 +45,7 @@ def _part(page: Page, key: str) -> str:
         lead = "<p>The networks were probed with different images, or have no hidden layers, so these are not compared.</p>"
     if key == "units":
         every = "".join(_units(page, look, layer) for look in page.looks for layer in look.layers)
-        lead += every and row("every-unit", "Claims about every unit", "", every)
+        lead += every and row("every-unit", "Claims about every unit", "", every + _columns(every))
     more = more and folded(f"More measures: {PARTS[key].lower()}", more, attributes=' class="more"')
     return f"{heading(3, key, PARTS[key])}{lead}{more}" if lead or more else ""
 
@@ -65,6 +67,7 @@ def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, 
     )
     shared = _together(page, measure, ats) if first else ""
     numbers = "".join(_numbers(measure, at, own[at.name]) for at in ats) if first else ""
+    numbers += numbers and _meanings(measure, ats)
     content = f'{shared}<div class="sides">{inside}</div>{numbers}'
     tested = [claim for claims in own.values() for claim in _in_short(claims)]
     meaning = quantity(tested[0]) if tested else ""
@@ -137,14 +140,33 @@ def _ids(claims: Iterable[Claim]) -> str:
     return f' data-claim="{escape(" ".join(c.id for c in claims))}"'
 
 
+def _results(measure: Measure, at: At) -> dict[str, Any]:
+    """A measure's results about one network, by layer or variant."""
+    if isinstance(at, Pair):
+        return {v: at.get(f"{measure.name}/{v}") for v, asked in measure.asked.items() if asked.scope == "pair"}
+    if measure.scope == "network":
+        return {"": at.get(measure.name)}
+    return {layer.short: layer.get(measure.name) for layer in at.layers if measure.scope == "layer"}
+
+
+def _meanings(measure: Measure, ats: Sequence[At]) -> str:
+    """The meaning of the columns of a measure's results, folded."""
+    results = [one for at in ats for one in _results(measure, at).values()]
+    lines = meanings(inspect.getdoc(measure.function) or "", results, measure.name)
+    text = "\n".join(line[:1].upper() + line[1:] for line in lines)
+    return folded("The columns", f'<p class="lines">{escape(text)}</p>', attributes=' class="numbers"') if text else ""
+
+
+def _columns(tables: str) -> str:
+    """The meaning of the columns of the units' tables, folded."""
+    heads = [head for head in OF_UNITS if f">{head}</th>" in tables]
+    lines = "\n".join(f"{head[:1].upper()}{head[1:]}: {OF_UNITS[head]}." for head in heads)
+    return folded("The columns", f'<p class="lines">{escape(lines)}</p>') if lines else ""
+
+
 def _numbers(measure: Measure, at: At, claims: Sequence[Claim]) -> str:
     """A measure's results about one network, folded."""
-    if isinstance(at, Pair):
-        results = {v: at.get(f"{measure.name}/{v}") for v, asked in measure.asked.items() if asked.scope == "pair"}
-    elif measure.scope == "network":
-        results = {"": at.get(measure.name)}
-    else:
-        results = {layer.short: layer.get(measure.name) for layer in at.layers if measure.scope == "layer"}
+    results = _results(measure, at)
     steps = {float(c.numbers[name]) for c in claims for name in re.findall(r"{(\w+):step}", c.yes + c.evidence)}
     text = of_results(results, at.scope if isinstance(at, Pair) else "layer", measure.name, steps)
     name = f"{measure.title}, {at.name}"

@@ -16,7 +16,7 @@ from .drawing import OVERVIEW
 from .html import escape, filters, folded, heading, scrolling, slug, stored, told, worded
 from .links import NAME
 from .page import PARTS, Page
-from .paper import bibtex, paragraph
+from .paper import bibtex, described
 from .replayed import section
 from .tasks import about as about_task
 
@@ -157,10 +157,14 @@ def about(page: Page) -> str:
     heads = ("network", "status", "seed of the weights", "seed of the data order", "torch", "threads", "machine")
     table = scrolling(tables.table(heads, rows, "The runs"), "The runs")
     citation = f'<pre tabindex="0" role="region" aria-label="Citation">{escape(bibtex())}</pre>'
-    paper = f"<p>{escape(paragraph([look for group in page.groups for look in group], page.claims))}</p>{citation}"
+    parts = described([look for group in page.groups for look in group], page.claims)
+    paper = "".join(
+        f"<{tag}>{''.join(f'<li>{escape(one)}</li>' for one in part)}</{tag}>"
+        for tag, part in zip(("ul", "ol", "ul"), parts, strict=True)
+    )
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
-        f"{folded('Methods and citation', paper)}"
+        f"{folded('Methods and citation', paper + citation)}"
         f"{folded('Words', f'<dl>{glossary}</dl>', attributes=NAMED)}"
         f'<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: '
         "loads nothing from the web.</p></section>"

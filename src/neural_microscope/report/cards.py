@@ -6,16 +6,25 @@ import inspect
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH
-from ..claim import ALPHA, Claim, count, significant
+from ..claim import ALPHA, Claim, count, fill, significant
 from .html import escape, folded, heading, told
 from .page import Page, quantity, short
 
-NULLS = {"shuffled": "shuffled labels", "untrained": "same rank, untrained networks"}
-"""A claim's further nulls in words, by their kind; the first words of what it is compared with name the other."""
+NULLS = {
+    "shuffled": "shuffled labels",
+    "untrained": "same rank, untrained networks",
+    "labels drawn from the network's own probabilities": "a calibrated network",
+}
+"""A claim's further nulls in a few words, by their kind; the first words of what it is compared with name the other, or these."""
+
+
+UNIT = "The {axis} ranks first on one half of the images; its strength on the other: {strength}."
+"""A unit's strength, which is not of the images that chose the unit."""
 
 
 def found(page: Page) -> str:
@@ -35,9 +44,7 @@ def found(page: Page) -> str:
     )
     parts += [f"in the atlas {links}"] if others else []
     besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
-    intro = (
-        f"{besides}{count(asked, 'questions')} {'has' if asked == 1 else 'have'} something shown: {'; '.join(parts)}"
-    )
+    intro = f"{besides}something is shown for {count(asked, 'questions')}: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
     ids = _ids([*page.first, *others.values()])
     body = f'<div class="cards">{cards}</div>{rank}' if cards else ""
@@ -66,13 +73,15 @@ def not_shown(page: Page) -> str:
 
 def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: str = "") -> str:
     """One question: its claims, each as a picture with its null, the evidence, the definition, and the way to more. As a ``whole`` it tells
-    one claim; else all those that were not shown, in short, with the names of their gray bands where those are not the ``usual`` ones.
+    one claim, with its p; else all those that were not shown, in short, with the names of their gray bands where those are not the
+    ``usual`` ones.
     """
     claim, key = claims[0], page.row(claims[0])
-    size = f" Strength {significant(strength(claim))}." if whole else ""
+    told_of = "Strength {strength}." if claim.unit is None else UNIT
+    size = f" {told_of.format(axis=claim.axis, strength=significant(strength(claim)))}" if whole else ""
     links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
-    said = told(claim, "p", whole=True) if whole else ""
-    evidence = "" if whole else folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
+    said = told(claim, "p") + _odds(claim) if whole else ""
+    evidence = folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
     strips = _strip(claim) if whole else _strips(claims)
     named = "" if whole or not bands(claim) else _named(claim)
     nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""
@@ -80,10 +89,26 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
     if nearly:
         where = ", ".join(c.where for c in nearly)
         nulls += f'<p class="quiet" data-claim="{_ids(nearly)}">Beyond its nulls only before the correction: {escape(where)}.</p>'
+    if others := [] if whole else [c for c in claims if c.p >= ALPHA and _beyond(c)]:
+        where = ", ".join(c.where for c in others)
+        nulls += f'<p class="quiet" data-claim="{_ids(others)}">Beyond its bands, but the test asks for more: {escape(where)}.</p>'
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     elsewhere = "" if whole else _elsewhere(page, claim)
     inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
+
+
+def _beyond(claim: Claim) -> bool:
+    """True if the effect lies outside of every null's range."""
+    value, ranges = float(claim.numbers[claim.effect]), bands(claim).values()
+    return bool(ranges) and all(value < low or value > high for low, high in ranges)
+
+
+def _odds(claim: Claim) -> str:
+    """Its p, the images, and the seeds if there are several; the end of its reasons, without the numbers that are drawn."""
+    odds = claim.reasons.removeprefix(fill(claim.evidence, claim.numbers)).strip()
+    seeds = claim.replicated if len(claim.seeds) > 1 else ""
+    return f'<p class="odds quiet" data-claim="{escape(claim.id)}">{escape(f"{odds} {seeds}".strip())}</p>'
 
 
 def _elsewhere(page: Page, claim: Claim) -> str:
@@ -97,35 +122,74 @@ def _elsewhere(page: Page, claim: Claim) -> str:
     return f'<p class="quiet" data-claim="{_ids(shown)}">Shown: {escape(words)}.</p>' if shown else ""
 
 
-Scale = tuple[float, float]
-"""The meaning of a track's ends."""
+Ends = tuple[float, float]
+
+LOGARITHMIC = ("tr Sw / tr Sb",)
+"""Units of effects that are ratios of variances: what halves and what doubles them are equally far on their axis."""
+REFERENCES = {"confidence differs from accuracy": ("sure", "mean confidence")}
+"""A number of a claim that its effect is read beside, with its name, by the rule."""
 
 
-def _scale(claims: Sequence[Claim]) -> Scale:
-    """From the lowest to the highest of what the claims' pictures show."""
-    known = [float(c.numbers[c.effect]) for c in claims] + [
-        end for c in claims for pair in (*bands(c).values(), _interval(c)) for end in pair
-    ]
-    known = [value for value in known if math.isfinite(value)] or [0.0, 1.0]
-    return min(known), max(known)
+@dataclass(frozen=True)
+class _Axis:
+    """A track's axis: round values at its ends, and all that is drawn between them."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    @classmethod
+    def of(cls, claims: Sequence[Claim]) -> _Axis:
+        """Room for all that the claims' pictures show."""
+        known = [float(c.numbers[name]) for c in claims for name in {c.effect, _reference(c) or c.effect}]
+        known += [end for c in claims for pair in (*bands(c).values(), _interval(c)) for end in pair]
+        known = [value for value in known if math.isfinite(value)] or [0.0, 1.0]
+        low, high = min(known), max(known)
+        if claims[0].units in LOGARITHMIC and low > 0:
+            return cls(_round(low, math.floor), _round(high, math.ceil), logarithmic=True)
+        largest = max(abs(low), abs(high)) or 1.0
+        step = _round(
+            max((high - low) / 4, 10.0 ** (math.floor(math.log10(largest)) - 2)), math.ceil
+        )  # of three digits
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        return cls(first * step, max(last, first + 1) * step, logarithmic=False)
+
+    def at(self, value: float) -> float:
+        """A value's place, from 0 to 1."""
+        low, high, value = (math.log(x) if self.logarithmic else x for x in (self.low, self.high, value))
+        return (value - low) / (high - low)
 
 
-def _interval(claim: Claim) -> Scale:
+def _round(value: float, way: Callable[[float], int]) -> float:
+    """The nearest 1, 2 or 5 times a power of 10, that ``way``."""
+    power = 10.0 ** math.floor(math.log10(value) + 1e-12)
+    steps = [power * one for one in (1, 2, 5, 10)]
+    if way is math.floor:
+        return max(one for one in steps if one <= value * (1 + 1e-9))
+    return min(one for one in steps if one >= value * (1 - 1e-9))
+
+
+def _reference(claim: Claim) -> str:
+    """The number that a claim's effect is read beside; empty if there is none."""
+    name, _ = REFERENCES.get(claim.rule, ("", ""))
+    return name if name in claim.numbers else ""
+
+
+def _interval(claim: Claim) -> Ends:
     low, high = (float(claim.numbers.get(f"{claim.effect}_{end}", math.nan)) for end in ("low", "high"))
     return low, high
 
 
-def _track(claim: Claim, scale: Scale, nulls: Sequence[Scale], *, value: bool = True) -> str:
+def _track(claim: Claim, axis: _Axis, nulls: Sequence[Ends], *, value: bool = True, beside: str = "") -> str:
     """The effect as a dot, its interval as a line, its nulls as gray bands below each other. Without its ``value`` the bands with a thin
-    line where it lies.
+    line where it lies; ``beside``: the number where another one lies.
     """
-    percent = 92 / ((scale[1] - scale[0]) or 1.0)
 
     def left(value: float) -> str:
-        return f"left:{4 + percent * (value - scale[0]):.1f}%"
+        return f"left:{4 + 92 * axis.at(value):.1f}%"
 
     def span(kind: str, low: float, high: float, lane: str = "") -> str:
-        return f'<i class="{kind}" style="{left(low)};width:{percent * (high - low):.1f}%{lane}"></i>'
+        return f'<i class="{kind}" style="{left(low)};width:{92 * (axis.at(high) - axis.at(low)):.1f}%{lane}"></i>'
 
     lanes = [f";top:{100 * n / len(nulls):.0f}%;height:{92 / len(nulls):.0f}%" for n in range(len(nulls))]
     marks = "".join(span("null", *ends, lane) for ends, lane in zip(nulls, lanes, strict=True))
@@ -133,48 +197,58 @@ def _track(claim: Claim, scale: Scale, nulls: Sequence[Scale], *, value: bool = 
         marks += span("interval", *_interval(claim))
     effect = float(claim.numbers[claim.effect])
     dot = f'<b{"" if value else " class=at"} style="{left(effect)}"></b>' if math.isfinite(effect) else ""
-    return f'<span class="track">{marks}{dot}</span>'
+    line = f'<b class=at style="{left(float(claim.numbers[beside]))}"></b>' if beside else ""
+    return f'<span class="track">{marks}{line}{dot}</span>'
 
 
 def _strip(claim: Claim) -> str:
-    """The effect, and below it the range of each of its nulls, on one scale."""
-    ranges, scale = bands(claim), _scale([claim])
+    """The effect, below it what it is read beside, and the range of each of its nulls, on one axis."""
+    ranges, axis = bands(claim), _Axis.of([claim])
     if not ranges:
         return ""
     effect = claim.amount(float(claim.numbers[claim.effect]))
-    rows = f"<span>{escape(quantity(claim))}</span>{_track(claim, scale, [])}<b>{effect}</b>"
+    name = quantity(claim) + " (logarithmic axis)" * axis.logarithmic
+    rows = f"<span>{escape(name)}</span>{_track(claim, axis, [])}<b>{effect}</b>"
+    if beside := _reference(claim):
+        other = replace(claim, numbers={claim.effect: claim.numbers[beside]})
+        amount = claim.amount(float(claim.numbers[beside]))
+        rows += f"<span>{REFERENCES[claim.rule][1]}</span>{_track(other, axis, [])}<b>{amount}</b>"
     rows += "".join(
-        f"<span>{escape(_null(claim, kind))}</span>{_track(claim, scale, [ends], value=False)}"
+        f"<span>{escape(_null(claim, kind))}</span>{_track(claim, axis, [ends], value=False)}"
         for kind, ends in ranges.items()
     )
-    rows += _axis(claim, scale)
+    rows += _ends(claim, axis)
     return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}</div>'
 
 
-def _axis(claim: Claim, scale: Scale) -> str:
-    """The values at the ends of a track."""
-    ends = dict.fromkeys(claim.amount(end) for end in scale)  # one value where they agree to its digits
-    return f'<span class="ends">{"".join(f"<span>{end}</span>" for end in ends)}</span>'
+def _ends(claim: Claim, axis: _Axis) -> str:
+    """The values at the ends of an axis."""
+    percent = claim.amount(0.5).endswith("%")
+    low, high = (f"{significant(100 * end)}%" if percent else significant(end) for end in (axis.low, axis.high))
+    return f'<span class="ends"><span>{low}</span><span>{high}</span></span>'
 
 
 def _strips(claims: Sequence[Claim]) -> str:
-    """Several claims in short, on one scale."""
-    scale, drawn = _scale(claims), [claim for claim in claims if bands(claim)]
-    axis = (
-        f'<div class="strip short" data-claim="{_ids(drawn)}" aria-hidden="true">{_axis(drawn[0], scale)}</div>'
-        if drawn
-        else ""
-    )
-    return f'<div class="strips">{"".join(_short(claim, scale) for claim in claims)}{axis}</div>'
+    """Several claims in short, on one axis, which says what it measures."""
+    axis, drawn = _Axis.of(claims), [claim for claim in claims if bands(claim)]
+    below = ""
+    if drawn:
+        name = quantity(drawn[0]) + " (logarithmic axis)" * axis.logarithmic
+        name += f" (line: {REFERENCES[drawn[0].rule][1]})" if _reference(drawn[0]) else ""
+        name = f'<span class="where">{escape(name)}</span>'
+        below = f'<div class="strip short axis" data-claim="{_ids(drawn)}" aria-hidden="true">{_ends(drawn[0], axis)}{name}</div>'
+    return f'<div class="strips">{"".join(_short(claim, axis) for claim in claims)}{below}</div>'
 
 
-def _short(claim: Claim, scale: Scale) -> str:
+def _short(claim: Claim, axis: _Axis) -> str:
     """One of several claims that are not shown: where, and its effect over all its nulls."""
     track, kind, value = "", " plain", short(claim)
     if ranges := bands(claim):
-        kind, value = "", claim.amount(float(claim.numbers[claim.effect]))
+        effect = float(claim.numbers[claim.effect])
+        kind, value = "", claim.amount(effect) if math.isfinite(effect) else "not defined"
         track = (
-            f'<span role="img" aria-label="{escape(_spoken(claim))}">{_track(claim, scale, [*ranges.values()])}</span>'
+            f'<span role="img" aria-label="{escape(_spoken(claim))}">'
+            f"{_track(claim, axis, [*ranges.values()], beside=_reference(claim))}</span>"
         )
     name = f'<span class="where">{escape(claim.where)}</span>'
     return f'<div class="strip short{kind}" data-claim="{escape(claim.id)}">{name}{track}<b>{value}</b></div>'
@@ -186,7 +260,9 @@ def _spoken(claim: Claim) -> str:
         f"{_null(claim, kind)} {' to '.join(dict.fromkeys([claim.amount(low), claim.amount(high)]))}"
         for kind, (low, high) in bands(claim).items()
     )
-    return "; ".join([f"Effect {claim.amount(float(claim.numbers[claim.effect]))}", *nulls])
+    beside = _reference(claim)
+    other = [f"{REFERENCES[claim.rule][1]} {claim.amount(float(claim.numbers[beside]))}"] if beside else []
+    return "; ".join([f"Effect {claim.amount(float(claim.numbers[claim.effect]))}", *other, *nulls])
 
 
 def _named(claim: Claim) -> str:
@@ -197,7 +273,8 @@ def _named(claim: Claim) -> str:
 
 def _null(claim: Claim, kind: str) -> str:
     """A null in a few words."""
-    return NULLS.get(kind) or re.split(r"; |, | \(| for each| of the same", claim.null)[0]
+    first = re.split(r"; |, | \(| for each| of the same", claim.null)[0]
+    return NULLS.get(kind) or NULLS.get(first, first)
 
 
 def _definition(page: Page, claim: Claim) -> str:

@@ -16,7 +16,7 @@ from .. import RELEASED, __version__, files
 from ..analysis.findings import findings, populations
 from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim, count
-from ..config import LoopConfig
+from ..config import OPTIMIZERS, LoopConfig
 from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
@@ -170,23 +170,34 @@ def methods(looks: Sequence[FirstLook]) -> str:
 
 def paragraph(looks: Sequence[FirstLook], found: Sequence[Claim]) -> str:
     """The methods paragraph of networks, with their claims."""
-    networks = " ".join(_network(group) for group in populations(looks))
+    before, questions, after = described(looks, found)
+    return " ".join([*before, *(f"({number}) {one}" for number, one in enumerate(questions, 1)), *after])
+
+
+def described(looks: Sequence[FirstLook], found: Sequence[Claim]) -> tuple[list[str], list[str], list[str]]:
+    """The methods in sentences: networks and measurements, the questions with their nulls, the correction."""
+    networks = [_network(group) for group in populations(looks)]
     asked = [(measure, rule, [c for c in found if c.rule == rule.name]) for measure, rule in rules()]
-    questions = " ".join(
-        f"({number}) {rule.question} {_measure(measure)}: compared with {_nulls(claims)}."
-        for number, (measure, rule, claims) in enumerate((one for one in asked if one[-1]), 1)
-    )
+    questions = [
+        f"{rule.question} {_measure(measure)}: compared with {_nulls(claims)}."
+        for measure, rule, claims in asked
+        if claims
+    ]
     versions, many = looks[0].run.description["versions"], len(populations(looks))
     together = f" (for any of the {many} networks, at most {5 * many}%)" if 1 < many < 20 else ""
-    return (
-        f"{networks} All analyses were made with neural-microscope {__version__} (torch {versions['torch']}) on activations of the probe "
-        f"images, recorded during training. We asked {count(len(asked), 'questions')} of each network; an answer counts as shown if it "
-        f"lies beyond all its nulls. {questions} P values were corrected within a question by Holm's procedure, or by a fixed sequence of "
-        "tests, and over the questions by Bonferroni's, so that the probability of any false claim about a network is at most 5%"
-        f"{together}. "
-        "Where a null names a law or a fitted tail, P was computed from it and can be smaller than a count of the draws would allow. "
-        "Claims about units were chosen on one half of the images and tested on the other."
-    )
+    before = [
+        *networks,
+        f"All analyses were made with neural-microscope {__version__} (torch {versions['torch']}) on activations of the probe "
+        "images, recorded during training.",
+        f"We asked {count(len(asked), 'questions')} of each network; an answer counts as shown if it lies beyond all its nulls.",
+    ]
+    after = [
+        "P values were corrected within a question by Holm's procedure, or by a fixed sequence of tests, and over the questions by "
+        f"Bonferroni's, so that the probability of any false claim about a network is at most 5%{together}.",
+        "Where a null names a law or a fitted tail, P was computed from it and can be smaller than a count of the draws would allow.",
+        "Claims about units were chosen on one half of the images and tested on the other.",
+    ]
+    return before, questions, after
 
 
 def _network(group: Sequence[FirstLook]) -> str:
@@ -208,7 +219,7 @@ def _network(group: Sequence[FirstLook]) -> str:
 
 def _training(run: Run) -> str:
     settings = run.train_config
-    optimizer = _OPTIMIZERS.get(settings.optimizer, settings.optimizer)
+    optimizer = OPTIMIZERS.get(settings.optimizer, settings.optimizer)
     rate = f" with {optimizer}, learning rate {settings.learning_rate:g}" if optimizer else ""
     if isinstance(settings, LoopConfig):
         return f" for {count(len(run.training['step']), 'steps')}{rate}, in a training loop of the authors' own"
@@ -222,7 +233,6 @@ _TASKS = {
     "multi-label": " to predict several labels",
     "reconstruction": " as an autoencoder",
 }
-_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
 def _measure(measure: Measure) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import numpy as np
@@ -46,6 +47,19 @@ NAMES = {
 """Columns whose names do not say enough, or not in words; before one that is a measure's alone stands the measure."""
 RANGES = {"dynamics.gradient_flow": "95% of the steps"}
 """The meaning of a range, of measures that have no intervals."""
+OF_UNITS = {
+    "class": "the class whose images the unit separates best from all others",
+    "AUC": "how well it separates them: the chance that an image of the class activates it more than another image (0.5: a coin)",
+    "95% interval": "of the value before it, over images",
+    "same rank, untrained": "95% range of the unit that has the same rank in untrained networks",
+    "beyond shuffled labels since": "the step from which on it prefers this class and its AUC lies above that of shuffled labels",
+    "class of most top-activating images": "and how many of them have it",
+    "loss increase (nats)": "the rise of the mean loss on the probe images when the unit is set to 0",
+    "random directions": "95% range of that rise for random directions of equal norm",
+    "class with the largest accuracy drop": "and by how much its accuracy falls when the unit is set to 0",
+    "verdict, corrected p": "shown where p, corrected for all claims about the network, is below 0.05",
+}
+"""The columns of units, and what they hold."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
 _AXES = ("unit", "channel")
 _NOT_ROWS = ("example", "draw", "network", "rank", "seed")
@@ -205,6 +219,31 @@ def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[in
 def _exact(value: object) -> object:
     """Without the rounding errors of sums that are 0."""
     return float(value.round(12)) + 0.0 if isinstance(value, np.floating) else value
+
+
+_ENDS = re.compile(r"``[^`]*?_(null_|floor_)?low``,?(?: and)? ``[^`]*_(?:null_|floor_)?high``")
+_FOUND = {"_p": "its p", "_q": "its q", "_shown": "its verdict"}
+
+
+def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], measure: str = "") -> list[str]:
+    """The meaning of the columns of `of_results`, a line each: the items of the docstring's ``Returns:`` about variables of the results."""
+
+    def said(name: re.Match[str]) -> str:
+        """A variable's name as the table has it."""
+        if not re.fullmatch(r"[\w…]+", name[1]):  # a formula
+            return name[1]
+        return next((told for end, told in _FOUND.items() if name[1].endswith(end)), _name(name[1], measure))
+
+    returns = re.search(r"^Returns:\n(.*?)(?=^\w+:\n|\Z)", inspect.cleandoc(doc), re.S | re.M)
+    known = {str(name) for one in results if isinstance(one, xr.Dataset) for name in one.data_vars}
+    found = []
+    for item in re.split(r"\n\s*\* ", "\n" + returns[1])[1:] if returns else []:
+        text = " ".join(re.split(r"\n\n|\n(?=>>>)", item)[0].split())
+        if known & {*re.findall(r"``(\w+)``", text)}:
+            text = _ENDS.sub(lambda ends: f"its {(ends[1] or 'interval').rstrip('_')}", text)
+            text = re.sub(r" \[[a-z, ]+\]", "", re.sub(r"``(.+?)``", said, text))
+            found.append(text.replace("`", ""))
+    return found
 
 
 def of_units(claims: Sequence[Claim], rules: Sequence[Rule], caption: str, address: Callable[[int], str]) -> str:

@@ -137,8 +137,8 @@ def learning_by_class(log: xr.Dataset, *, threshold: float = 0.9, counts: np.nda
 
         * ``accuracy`` [snapshot, class]: share of the class's test images classified correctly, NaN for a class without
           images. With ``counts``, ``accuracy_low``, ``accuracy_high``, Wilson's 95% interval over images, and
-          ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) if every class were
-          classified as well as all of them together; ``accuracy_p`` two-sided, ``accuracy_q`` and ``accuracy_shown``
+          ``accuracy_null_low``, ``accuracy_null_high``, the 2.5 and 97.5 percentiles (binomial) if every class had
+          the accuracy of all of them together; ``accuracy_p`` two-sided, ``accuracy_q`` and ``accuracy_shown``
           over a snapshot's classes.
         * ``reached_at`` [class]: the step of the first snapshot from which it stays at ``threshold`` or above to the
           end; NaN where it ends below.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...claim import Claim, say
+from ...config import OPTIMIZERS
 from ...doors import door
 from ...measure import Measure, every
 from ..look import FirstLook, Pair, Unmeasured, unpictured
@@ -32,7 +33,7 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
     for measure in every():
         for place in places:
             hook_point, axis = getattr(place, "hook_point", ""), getattr(place, "axis", "unit")
-            told = [_judged(one, at.name, hook_point, claims) for one in _told(measure, place)]
+            told = [_judged(_optimizer(one), at.name, hook_point, claims) for one in _told(measure, place)]
             mentioned = any(one[:2] == (measure.name, at.name) and hook_point in ("", one[2]) for one in known)
             if not told and not mentioned and measure.pictures and measure.scope == place.scope:
                 told = [say(f"{measure.name} is described", f"{measure.title.lower()} is described.")]
@@ -43,6 +44,13 @@ def descriptions(at: FirstLook | Pair, claims: Sequence[Claim] = ()) -> list[Cla
                 for one in told
             ]
     return found
+
+
+def _optimizer(told: Claim) -> Claim:
+    """The description with the optimizer's name as the field writes it."""
+    if (name := told.numbers.get("optimizer")) not in OPTIMIZERS:
+        return told
+    return replace(told, numbers={**told.numbers, "optimizer": OPTIMIZERS[str(name)]})
 
 
 def _judged(told: Claim, network: str, hook_point: str, claims: Sequence[Claim]) -> Claim:

@@ -17,7 +17,7 @@ from .networks import controlled
 
 
 @of(selectivity.class_selectivity).rule(
-    "learning makes units class-selective", "Has learning made the units class-selective?"
+    "learning makes units class-selective", "Has learning made the units class-selective (by AUC)?"
 )
 def selective(layer: LayerLook) -> Iterator[Claim]:
     """Mean AUC of the units, each for its preferred class, compared with untrained networks and shuffled labels."""
@@ -74,7 +74,7 @@ def link(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.basis_comparison).rule(
     "single units differ from random directions",
-    "Has learning made single units more or less class-selective than random directions?",
+    "Has learning made single units more or less class-selective (by AUC) than random directions?",
 )
 def privileged(layer: LayerLook) -> Iterator[Claim]:
     """The units' mean AUC minus that of rotated axes, compared with the same gap of untrained networks and under shuffled labels."""
@@ -109,7 +109,8 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         yes="same-class neighbor purity rises to {purity:3} (on {compared:#image}).",
         no="same-class neighbor purity is not shown to rise ({purity:3} on {compared:#image}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="On all {probed:,}: {end:3} (95% interval {end_low:3} to {end_high:3}), at initialization {start:3}.",
+        evidence="On all {probed:,}, whose neighbors lie closer: {end:3} (95% interval {end_low:3} to {end_high:3}), at initialization "
+        "{start:3}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )

@@ -126,7 +126,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="an image's class explains {between:1%} of the variance in when it is learned.",
+        yes="an image's class explains {between:1%} of the variance in the order in which images are learned.",
         no="an image's class is not shown to explain when it is learned.",
         numbers={
             "first": first,
@@ -145,9 +145,8 @@ def order(look: FirstLook) -> Iterator[Claim]:
         },
         effect="between",
         evidence="Shuffled labels {between_null_low:1%} to {between_null_high:1%}. An image is learned once it stays correct to the "
-        f"""end, even by a constant guess. {
-            "The first to have half of the class's images learned: {firsts} ({first_at:step}); the last: {lasts} "
-            "({last_at:step}). "
+        f"""end. {
+            "Half of a class is learned first for {firsts} ({first_at:step}), last for {lasts} ({last_at:step}). "
             if ordered
             else ""
         }"""
@@ -248,7 +247,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Together, do the most selective units matter more or less?",
+    "Together, do the units of highest selectivity index matter more or less?",
     scope="network",
     false_on=LABELS,
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",

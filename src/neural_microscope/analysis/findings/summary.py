@@ -108,7 +108,9 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         general = next((c for c in own if c.rule == GENERAL), None)
         shown = {c.rule: False for c in own if c is not general}
         shown |= {c.rule: True for c in own if c.shown and c is not general}
-        first = f"{(general.yes if general.shown else general.no).removesuffix('.')}; " if general else ""
+        first = ""
+        if general is not None:  # that it is above chance goes without saying
+            first = "test accuracy {accuracy:2%}; " if general.shown else f"{general.no.removesuffix('.')}; "
         rest = "no other question was asked."
         if shown:
             some = (

@@ -102,7 +102,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             + (
                 ""
                 if math.isnan(since)
-                else f" Beyond shuffled labels since {'initialization' if since == 0 else '{since:step}'}."
+                else f" It lies beyond shuffled labels from {'initialization' if since == 0 else '{since:step}'} on."
             ),
             null=f"random groups of as many images; the unit of the same rank by AUC in each of "
             f"{control.sizes['network']} untrained networks (Student's t)",
