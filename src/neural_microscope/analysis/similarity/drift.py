@@ -242,7 +242,7 @@ def _leading(gram: np.ndarray, components: int) -> np.ndarray:
 
 @of(drift).on("layer")
 def _drift(at: Any) -> xr.Dataset:
-    return drift(at.acts, components=min(5, at.acts.sizes[at.axis]))
+    return drift(at.points, components=min(5, at.acts.sizes[at.axis]))
 
 
 of(drift).picture(
