@@ -431,7 +431,9 @@ def rarely_active(x: np.ndarray, fewest: int) -> np.ndarray:
     """
     n, lowest = len(x), (x == x.min(0)).sum(0) if len(x) else np.zeros(x.shape[1], int)
     found = n - lowest < fewest
-    left = np.flatnonzero(~found & (np.minimum(lowest, n - lowest) < fewest))  # otherwise neither it nor another is frequent
+    left = np.flatnonzero(
+        ~found & (np.minimum(lowest, n - lowest) < fewest)
+    )  # otherwise neither it nor another is frequent
     found[left] = active_images(x[:, left]) < fewest
     return found
 

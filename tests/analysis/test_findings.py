@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from dataclasses import replace
@@ -20,6 +21,7 @@ from neural_microscope.analysis.findings import descriptions, findings, populati
 from neural_microscope.analysis.findings.networks import controlled
 from neural_microscope.analysis.findings.printed import within
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
+from neural_microscope.analysis.look.looks import some
 from neural_microscope.claim import Claim, fill, judge
 from neural_microscope.measure import MEASURES
 
@@ -387,3 +389,27 @@ def test_selective_units_are_compared_with_others_of_their_layer(looks: list[Fir
     (claim,) = (c for c in findings(looks[0]) if c.rule == "selective units matter together")
     assert claim.null == "41 random orders, each with the same share of every layer (Student's t)"
     assert "by_layer=True" in claim.call
+
+
+@pytest.mark.parametrize("snapshots", [1, 2, 15, 16, 17, 40])
+def test_a_costly_curve_has_at_most_16_points_evenly_spread_from_the_first_snapshot_to_the_last(snapshots: int) -> None:
+    chosen = some(snapshots)
+    assert (chosen[0], chosen[-1], len(chosen)) == (0, snapshots - 1, min(snapshots, 16))
+    assert len(set(np.diff(chosen))) <= 2
+
+
+def test_the_default_analysis_computes_costly_curves_on_those_snapshots(looks: list[FirstLook]) -> None:
+    look = looks[0]
+    steps = [look.run.steps[number] for number in some(len(look.run.steps))]
+    for table in (look["dynamics.weight_spectra"], *(layer["similarity.drift"] for layer in look.layers)):
+        assert table["step"].values.tolist() == steps
+
+
+def test_doses_are_given_on_a_balanced_part_of_the_images(
+    looks: list[FirstLook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("neural_microscope.analysis.causal.dose"), "IMAGES", 40)
+    layer = replace(looks[0].layers[0], results={"causal.ablate_all": looks[0].layers[0]["causal.ablate_all"]})
+    counts = np.bincount(layer.run.probe.labels)
+    assert counts.min() >= 4
+    assert 40 <= layer["causal.dose_response"].attrs["n_examples"] < counts.sum()

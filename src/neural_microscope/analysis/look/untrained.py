@@ -73,7 +73,9 @@ class Seen:
     def neighbors(self) -> np.ndarray:
         """The 10 nearest neighbors of each image, as in `geometry.clusters`, [example, rank]."""
         sizes = (self.matrix**2).sum(1)
-        distances = sizes - 2 * self.matrix @ self.matrix.T  # squared, less each image's own size: the same order, far faster
+        distances = (
+            sizes - 2 * self.matrix @ self.matrix.T
+        )  # squared, less each image's own size: the same order, far faster
         np.fill_diagonal(distances, np.inf)
         return np.argpartition(distances, K, axis=1)[:, :K]
 
