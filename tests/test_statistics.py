@@ -327,3 +327,14 @@ def test_an_interval_excludes_a_value_on_either_side_but_not_at_its_ends() -> No
     low, high = [0.1, -0.3, -0.1, 0.0, np.nan], [0.3, -0.1, 0.1, 0.2, np.nan]
     assert statistics.excludes(low, high).tolist() == [True, True, False, False, False]
     assert statistics.excludes(low, high, 0.25).tolist() == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize("silent", [0.0, 0.3, 0.9, 0.97, 1.0])
+def test_units_that_are_rarely_active_are_those_with_few_active_images(silent: float) -> None:
+    """Whatever value is the most frequent: 0 is the lowest in half of the units and the highest in the others."""
+    rng = np.random.default_rng(0)
+    for n, fewest in product((1, 3, 39, 40, 41, 200), (1, 10, 20, 40)):
+        x = rng.exponential(1, (n, 40)) * rng.choice([-1, 1], 40)
+        x[rng.random(x.shape) < silent] = 0
+        expected = statistics.active_images(x) < fewest
+        np.testing.assert_array_equal(statistics.rarely_active(x, fewest), expected)

@@ -377,7 +377,7 @@ def rank_sum(auc: np.ndarray, ranks: np.ndarray, size: np.ndarray) -> Law:
     centered = ranks - ranks.mean(0)
     usable = (size > 0) & (size < n) & (np.abs(centered).max(0, initial=0) > 0) & (n > 2) & ~np.isnan(auc)
     few = np.zeros(len(size), bool)
-    few[usable] = (active_images(ranks[:, usable]) < FEWEST_ACTIVE) | (
+    few[usable] = rarely_active(ranks[:, usable], FEWEST_ACTIVE) | (
         np.minimum(size, n - size)[usable] < FEWEST_OF_CLASS
     )
     for unit in np.flatnonzero(few):
@@ -419,6 +419,23 @@ def active_images(x: np.ndarray) -> np.ndarray:
     place = np.arange(1, len(x))
     begun = np.maximum.accumulate(np.where(ordered[:, 1:] != ordered[:, :-1], place, 0), axis=1)  # of its value's run
     return len(x) - 1 - (place - begun).max(1, initial=0)
+
+
+@typed
+def rarely_active(x: np.ndarray, fewest: int) -> np.ndarray:
+    """`active_images` below ``fewest``, [unit]; sorts only units of which the lowest value, a ReLU's 0, does not decide it.
+
+    Args:
+        x: Activations, [example, unit].
+        fewest: Number of examples.
+    """
+    n, lowest = len(x), (x == x.min(0)).sum(0) if len(x) else np.zeros(x.shape[1], int)
+    found = n - lowest < fewest
+    left = np.flatnonzero(
+        ~found & (np.minimum(lowest, n - lowest) < fewest)
+    )  # otherwise neither it nor another is frequent
+    found[left] = active_images(x[:, left]) < fewest
+    return found
 
 
 @functools.lru_cache(maxsize=64)  # units with the same ties share it, at every snapshot

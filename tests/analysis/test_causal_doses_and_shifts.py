@@ -189,6 +189,37 @@ def test_cumulative_ablation_takes_hook_points_in_any_order(mlp: nm.MLP, digits:
     np.testing.assert_array_equal(there["accuracy"], back["accuracy"])
 
 
+def test_by_layer_every_order_ablates_the_same_share_of_each_layer(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    layers, shares = [LAYER, "layers.1.hook_post"], (0, 0.25, 0.5, 1)
+    first, second = np.random.default_rng(3).permutation(12), np.random.default_rng(4).permutation(6)
+    orders = {"first": [*first, *(second + 12)], "last": [*(second + 12), *first]}
+    table = causal.cumulative_ablation(mlp, digits, layers, orders, shares=shares, by_layer=True, draws=3)
+    expected = []
+    for a, b in ((0, 0), (3, 2), (6, 3), (12, 6)):  # of 12 and of 6
+        cut = ((layers[0], first[:a]), (layers[1], second[:b]))
+        hooks = [(name, nm.interventions.zero(unit=units.tolist())) for name, units in cut if len(units)]
+        expected.append(np.mean(answers(mlp, digits, hooks).argmax(1) == digits.labels))
+    np.testing.assert_allclose(table["accuracy"], [expected, expected])
+    assert table.attrs["null"] == "3 random orders, each with the same share of every layer"
+    mixed = causal.cumulative_ablation(mlp, digits, layers, orders, shares=shares, draws=3)
+    assert (mixed["accuracy"][0] != mixed["accuracy"][1]).any()
+    alone = [causal.cumulative_ablation(mlp, digits, LAYER, by_layer=one, draws=3) for one in (True, False)]
+    np.testing.assert_array_equal(*(one["random_accuracy"] for one in alone))
+
+
+def test_random_orders_by_layer_take_units_of_every_layer(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
+    """Half of each layer in every draw: its accuracy is that of some half of the first with some half of the second."""
+    layers = [LAYER, "layers.1.hook_post"]
+    table = causal.cumulative_ablation(mlp, digits, layers, shares=(0, 0.5, 1), by_layer=True, draws=4, seed=5)
+    rng = np.random.default_rng(5)
+    for draw in range(4):
+        order = rng.permutation(18)
+        cut = ((layers[0], order[order < 12][:6]), (layers[1], order[order >= 12][:3] - 12))
+        hooks = [(name, nm.interventions.zero(unit=units.tolist())) for name, units in cut]
+        right = answers(mlp, digits, hooks).argmax(1) == digits.labels
+        assert float(table["random_accuracy"][draw, 1]) == pytest.approx(right.mean())
+
+
 def test_the_order_by_effect_does_more_harm_than_chance(mlp: nm.MLP, digits: nm.data.ImageSet) -> None:
     effect = causal.ablate_all(mlp, digits, LAYER, draws=1)["loss_increase"].values
     orders = {"costly first": np.argsort(-effect), "costly last": np.argsort(effect)}

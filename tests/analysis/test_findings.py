@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from dataclasses import replace
@@ -20,6 +21,7 @@ from neural_microscope.analysis.findings import descriptions, findings, populati
 from neural_microscope.analysis.findings.networks import controlled
 from neural_microscope.analysis.findings.printed import within
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
+from neural_microscope.analysis.look.looks import some
 from neural_microscope.claim import Claim, fill, judge
 from neural_microscope.measure import MEASURES
 
@@ -349,3 +351,71 @@ def test_a_description_writes_the_optimizer_as_the_field_does(looks: list[FirstL
     (told,) = (one for one in descriptions(looks[0]) if one.rule == "the training")
     assert looks[0].run.train_config.optimizer == "adam"
     assert " with Adam, learning rate 0.005 " in told.sentence
+
+
+def test_the_loss_increase_of_a_unit_stands_beside_the_loss_of_the_network(looks: list[FirstLook]) -> None:
+    look = looks[0]
+    run, told = look.run, [c for c in findings(look) if c.rule == "a unit matters" and c.unit is not None]
+    with torch.no_grad():
+        logits = run.model()(run.probe.tensor())
+    own = float(torch.nn.functional.cross_entropy(logits, run.probe.label_tensor()))
+    for claim in told:
+        assert claim.numbers["own"] == pytest.approx(own, rel=1e-5)
+        assert all(fill(told, claim.numbers).endswith(f" nats, from {own:.3f}.") for told in (claim.yes, claim.no))
+
+
+def test_the_geometry_at_initialization_is_told_without_its_first_component_too(looks: list[FirstLook]) -> None:
+    look = looks[0]
+    (claim,) = (c for c in findings(look) if c.rule == "geometry is present at initialization")
+    left, shares = [], []
+    for at in (0, -1):
+        own = look.run.activations("layers.0.hook_post").values[at].astype(float)
+        u, s, v = np.linalg.svd(own - own.mean(0), full_matrices=False)
+        left.append((u[:, 1:] * s[1:]) @ v[1:])
+        shares.append(s[0] ** 2 / (s**2).sum())
+    nuclear = np.linalg.svd(left[0].T @ left[1], compute_uv=False).sum()
+    present = (nuclear / np.linalg.norm(left[0]) / np.linalg.norm(left[1])) ** 2
+    assert claim.numbers["apart"] == pytest.approx(present, rel=1e-6)
+    assert claim.numbers["first"] == pytest.approx(shares[1], rel=1e-6)
+    assert f"without the first principal component {present:.1%}." in claim.sentence
+    assert f"The first principal component holds {shares[1]:.1%} of the final variance; without it" in claim.reasons
+
+
+def test_the_geometry_of_a_single_direction_is_told_without_a_rest(looks: list[FirstLook]) -> None:
+    layer = looks[0].layers[0]
+    name = "similarity.drift/without the first component"
+    none = xr.full_like(layer[name], np.nan).assign(removed=("snapshot", [1.0, 1.0]))
+    only = replace(layer, results={**layer.results, name: none})
+    (claim,) = nm.analysis.findings.layers.present(only)
+    assert fill(claim.yes, claim.numbers).endswith("more than in shuffled images.")
+    assert "holds 100.0% of the final variance. " in fill(claim.evidence, claim.numbers)
+
+
+def test_selective_units_are_compared_with_others_of_their_layer(looks: list[FirstLook]) -> None:
+    (claim,) = (c for c in findings(looks[0]) if c.rule == "selective units matter together")
+    assert claim.null == "41 random orders, each with the same share of every layer (Student's t)"
+    assert "by_layer=True" in claim.call
+
+
+@pytest.mark.parametrize("snapshots", [1, 2, 15, 16, 17, 40])
+def test_a_costly_curve_has_at_most_16_points_evenly_spread_from_the_first_snapshot_to_the_last(snapshots: int) -> None:
+    chosen = some(snapshots)
+    assert (chosen[0], chosen[-1], len(chosen)) == (0, snapshots - 1, min(snapshots, 16))
+    assert len(set(np.diff(chosen))) <= 2
+
+
+def test_the_default_analysis_computes_costly_curves_on_those_snapshots(looks: list[FirstLook]) -> None:
+    look = looks[0]
+    steps = [look.run.steps[number] for number in some(len(look.run.steps))]
+    for table in (look["dynamics.weight_spectra"], *(layer["similarity.drift"] for layer in look.layers)):
+        assert table["step"].values.tolist() == steps
+
+
+def test_doses_are_given_on_a_balanced_part_of_the_images(
+    looks: list[FirstLook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("neural_microscope.analysis.causal.dose"), "IMAGES", 40)
+    layer = replace(looks[0].layers[0], results={"causal.ablate_all": looks[0].layers[0]["causal.ablate_all"]})
+    counts = np.bincount(layer.run.probe.labels)
+    assert counts.min() >= 4
+    assert 40 <= layer["causal.dose_response"].attrs["n_examples"] < counts.sum()

@@ -84,6 +84,31 @@ def test_function_is_what_scipys_procrustes_leaves_over() -> None:
     assert at(table, "function") == pytest.approx((left**2).sum() / (centered(X) ** 2).sum(), abs=1e-13)
 
 
+def test_without_its_leading_components_a_layer_is_compared_in_the_rest_alone() -> None:
+    """One direction holds nearly all variance and stays; the others are new."""
+    basis = np.linalg.qr(centered(layer(3, p=15)))[0]
+    kept, old, new = 100 * basis[:, :1], basis[:, 1:8], basis[:, 8:]
+    both = acts(np.hstack([kept, new]) @ TURN, np.hstack([kept, old]))
+    whole, rest = (similarity.drift(both, components=2, without=n, draws=5) for n in (0, 1))
+    assert at(whole, "function") < 0.002
+    assert at(rest, "function") == pytest.approx(1, abs=1e-9)
+    np.testing.assert_allclose(rest["removed"], 100**2 / (100**2 + 7), rtol=1e-9)
+    assert "removed" not in whole
+    half = (old + new) / np.sqrt(2)
+    rest = similarity.drift(acts(np.hstack([half, kept]), np.hstack([kept, old])), components=2, without=1, draws=5)
+    assert at(rest, "function") == pytest.approx(0.5, abs=1e-9)
+
+
+def test_without_all_components_nothing_is_left_to_compare() -> None:
+    line = np.outer(np.linspace(-1, 1, 40), np.arange(1, 4))
+    rest = similarity.drift(acts(line, 2 * line), components=1, without=1, draws=2)
+    assert np.isnan(rest["function"]).all()
+    np.testing.assert_allclose(rest["removed"], 1)
+    assert "constant activations at snapshots [0, 1]" in rest.attrs["reason"]
+    with pytest.raises(DataError, match="without=-1; it must be 0 or more"):
+        similarity.drift(acts(line, line), components=1, without=-1)
+
+
 def test_cka_and_procrustes_are_those_of_the_pair_and_chance_stands_beside_them() -> None:
     other = layer(1) + X
     table = similarity.drift(acts(other, layer(2), X), draws=40)

@@ -107,4 +107,7 @@ def test_the_random_orders_are_the_band_of_the_curve() -> None:
     axes = plots.cumulative_ablation(table).axes[0]
     np.testing.assert_allclose(axes.lines[1].get_ydata(), 100 * table["accuracy"][0])
     assert "6 random orders" in axes.get_legend().get_texts()[0].get_text()
+    assert axes.get_xlabel() == f"share of the {table.attrs['units']} units ablated (%)"
+    table.attrs["null"] = "6 random orders, each with the same share of every layer"
+    assert plots.cumulative_ablation(table).axes[0].get_xlabel() == "share of each layer's units ablated (%)"
     assert torch.is_grad_enabled()

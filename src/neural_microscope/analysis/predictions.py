@@ -450,7 +450,8 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
         for i in range(2)
     )  # [snapshot, ...], followed by the draws
     dims = ("snapshot",)[:over_time]
-    interval = found.pop("brier_low"), found.pop("brier_high")
+    interval = bootstrap_mean(found["brier"], draws, int(rng.integers(2**31)))
+    found["brier"] = found["brier"].mean(-1)
     of_bins: dict[str, Any] = {"dims": (*dims, "bin"), "side": "both", "family": "bin"}
     return xr.Dataset(
         {
@@ -466,7 +467,7 @@ def calibration_error(logits: xr.DataArray, *, bins: int = 15, draws: int = 200,
 def _calibration(
     logits: np.ndarray, labels: np.ndarray, bins: int, draws: int, rng: np.random.Generator
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(one snapshot's row, scalars and arrays [bin]; the draws of the variables that have a null)."""
+    """(one snapshot's row, scalars and arrays [bin], of the Brier score each image's; the draws of the variables that have a null)."""
     chances = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     said, highest = chances.argmax(1), chances.max(1)
     order = np.argsort(highest, kind="stable")
@@ -487,9 +488,7 @@ def _calibration(
     accuracy, ece, brier = scores(labels)
     null = dict(zip(("accuracy", "ece", "brier"), scores(drawn), strict=True))
     null["brier"] = null["brier"].mean(-1)
-    low, high = bootstrap_mean(brier, draws, int(rng.integers(2**31)))
-    found = {"confidence": confidence, "images": sizes, "accuracy": accuracy, "ece": ece}
-    return {**found, "brier": brier.mean(), "brier_low": low, "brier_high": high}, null
+    return {"confidence": confidence, "images": sizes, "accuracy": accuracy, "ece": ece, "brier": brier}, null
 
 
 def _checked(logits: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:

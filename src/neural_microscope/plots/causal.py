@@ -176,6 +176,8 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
     orders = [
         f"{name} (mean {style.fixed(100 * float(table['auc'][i]), 0)}%)" for i, name in enumerate(table["order"].values)
     ]
+    alike = "same share" in table.attrs["null"]
+    of = "each layer's units" if alike else f"the {count(table.attrs['units'], 'units')}"
     label = f"{table.sizes['draw']} random orders (mean {style.fixed(100 * float(table['random_auc'].mean()), 0)}%)"
     forms.null_band(axes, share, table, "accuracy", factor=100, label=label)
     axes.plot(share, 100 * table["random_accuracy"].mean("draw"), color=theme.null, linewidth=1)
@@ -183,7 +185,7 @@ def cumulative_ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         forms.curve(axes, share, table[["accuracy"]].isel(order=number), "accuracy", factor=100, line=line, label=order)
     axes.set(
         title="Accuracy as units are ablated one after another",
-        xlabel=f"share of the {count(table.attrs['units'], 'units')} ablated (%)",
+        xlabel=f"share of {of} ablated (%)",
         ylabel="classified correctly (%)",
     )
     if style.narrow():

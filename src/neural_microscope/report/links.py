@@ -67,16 +67,19 @@ class Explorer:
         return f"c={'_'.join(places)}" if places else ""
 
     def _most_selective(self, network: str) -> list[tuple[str, int | None]]:
-        """The units of highest selectivity index, as many as where the ablation curve differs most from that of random orders."""
+        """Each layer's units of highest selectivity index, as many as where the ablation curve differs most from that of random orders."""
         look = self.looks.get(network)
         curves = look.get("causal.cumulative_ablation") if look else None
         if look is None or curves is None:
             return []
         gap = (curves["accuracy"].sel(order="most selective first") - curves["random_accuracy"].mean("draw")).values
-        index = [layer["selectivity.class_selectivity"]["selectivity"].values for layer in look.layers]
-        names = [(layer.hook_point, unit) for layer in look.layers for unit in range(layer.size)]
-        order = np.argsort(-np.nan_to_num(np.concatenate(index), nan=-np.inf), kind="stable")
-        return [names[place] for place in order[: round(float(curves["share"][np.abs(gap).argmax()]) * len(names))]]
+        share = float(curves["share"][np.abs(gap).argmax()])
+        found: list[tuple[str, int | None]] = []
+        for layer in look.layers:
+            index = layer["selectivity.class_selectivity"]["selectivity"].values
+            order = np.argsort(-np.nan_to_num(index, nan=-np.inf), kind="stable")
+            found += [(layer.hook_point, int(unit)) for unit in order[: round(share * layer.size)]]
+        return found
 
     def _image(self, claim: Claim) -> str:
         """The image whose loss the ablation of a claim's unit raises most."""

@@ -28,6 +28,7 @@ QUANTITIES = {
     "single units differ from random directions": "difference in mean AUC",
     "learning makes units class-selective": "mean AUC",
     "a unit prefers a class": "number of active units",
+    "geometry is present at initialization": "share of the geometry (without its first principal component)",
 }
 """The effects that their units alone don't name, by the rule."""
 QUESTIONS = {"units recur on other seeds": "Do units recur on other seeds?"}
@@ -35,6 +36,7 @@ QUESTIONS = {"units recur on other seeds": "Do units recur on other seeds?"}
 SHORT = {
     "the network generalizes": "{accuracy:2%}",
     "confidence differs from accuracy": "{right:1%} at confidence {sure:1%}",
+    "geometry is present at initialization": "{present:1%} ({apart:1%})",
 }
 """The numbers of a claim in short, where the effect alone does not answer the question, by the rule."""
 

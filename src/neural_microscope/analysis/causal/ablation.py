@@ -74,7 +74,8 @@ def ablate_all(
         seed: Seed of the null's draws, of the resamples and of the bootstrap.
 
     Returns:
-        Values for each unit, exactly 0 (and p 1) for a dead one.
+        Values for each unit, exactly 0 (and p 1) for a dead one. The attributes ``accuracy`` and ``loss`` (nats) are the
+        network's own.
 
         * ``loss_change`` [unit, example]: change of the image's cross-entropy (nats).
         * ``right_change`` [unit, example]: +1 where an image is newly right, -1 where it is newly wrong; with
@@ -109,11 +110,12 @@ def ablate_all(
         for some, down, labels in batches(model, images, hook_point):
             values = partial(_values, method, down, source, some, len(images), resamples, seed)
             loss, right, norms = (np.stack(x) for x in zip(*_cut(down, labels, values()), strict=True))
-            parts.append((loss.mean(0), right.mean(0), numbers(down.logits.argmax(1) == labels)))
+            own = numbers(losses(labels)(down.logits[None]))[0]
+            parts.append((loss.mean(0), right.mean(0), numbers(down.logits.argmax(1) == labels), own))
             spread.append(loss.sum(2))
             norm = np.sqrt((norms**2).mean(0))
             null.append(directions.sums(down, values(), loss.mean(0), norm, losses_of(labels)))
-    loss, right, before = (np.concatenate(x, axis=-1) for x in zip(*parts, strict=True))
+    loss, right, before, own = (np.concatenate(x, axis=-1) for x in zip(*parts, strict=True))
     table = _table(loss, right, np.sum(null, axis=0) / len(images), images, down.axis, seed)
     others = "the same images" if reference is None else f"{len(reference)} other images"
     if method == "resample":
@@ -121,6 +123,7 @@ def ablate_all(
         table["loss_increase_sd"] = (down.axis, sd, {"units": "nats"})
     return table.assign_attrs(
         accuracy=float(before.mean()),
+        loss=float(own.mean()),
         intervention=method if method == "zero" else f"{method} of {others}",
         null=directions.words(down),
     )

@@ -45,10 +45,14 @@ def cumulative_ablation(
     orders: Mapping[str, Any] | None = None,
     *,
     shares: Sequence[float] = SHARES,
+    by_layer: bool = False,
     draws: int = 6,
     seed: int = 0,
 ) -> xr.Dataset:
     """Accuracy as the units of hook points are set to 0 one after the other, compared with random orders.
+
+    An order over several layers also orders the layers: if one layer's units come first, its loss is compared with that of
+    random orders, which take some of every layer. ``by_layer`` compares units with others of their own layer only.
 
     One forward pass for each order and share: ``draws`` + orders times the number of shares, without the two ends.
 
@@ -59,6 +63,8 @@ def cumulative_ablation(
         orders: Name of an order -> every unit once, in order of removal; units are numbered across the layers (128 + 64
             units: 0 to 191). None: random orders alone.
         shares: Shares of all units that are ablated, rising from 0 to 1.
+        by_layer: True: at each share, that share of every hook point's units is ablated, in the sequence in which an order
+            names them; in random orders too.
         draws: Number of draws of the null (random orders; 40 are needed for p < 0.05).
         seed: Seed of the null's draws.
 
@@ -91,13 +97,14 @@ def cumulative_ablation(
         named = {name: _order(name, order, units) for name, order in (orders or {}).items()}
         rng = np.random.default_rng(seed)
         every = [*named.values(), *(rng.permutation(units) for _ in range(draws))]
-        places = np.argsort(every, axis=1)[:, None]  # a unit's position in an order, [order, 1, unit]
-        gone = places < np.array([round(share * units) for share in at])[:, None]
+        sizes = [shape[0] for shape in shapes.values()] if by_layer else [units]
+        gone = _places(every, sizes)[:, None] < np.round(at[:, None] * np.repeat(sizes, sizes))
         cases, which = np.unique(gone.reshape(-1, units), axis=0, return_inverse=True)
         rest = _Rest.of(lens, *tensors(model, images), names)
         found = np.array([_accuracy(rest, shapes, torch.from_numpy(case)) for case in cases])
     curves = found[which.reshape(len(every), len(at))]
-    return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=units)
+    alike = {"null": f"{draws} random orders, each with the same share of every layer"} if by_layer else {}
+    return _table(curves, at, list(named)).assign_attrs(hook_point=", ".join(names), units=units, **alike)
 
 
 def _order(name: str, order: Any, units: int) -> np.ndarray:
@@ -107,6 +114,12 @@ def _order(name: str, order: Any, units: int) -> np.ndarray:
             f"the order {name!r} has shape {order.shape}; it must name each of the units 0 to {units - 1} once"
         )
     return order.astype(int)
+
+
+def _places(orders: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """A unit's position in each order among the units of its part, [order, unit]; the parts have these sizes."""
+    places = np.split(np.argsort(orders, axis=1), np.cumsum(sizes)[:-1], axis=1)
+    return np.concatenate([np.argsort(np.argsort(part, axis=1), axis=1) for part in places], axis=1)
 
 
 @dataclass(frozen=True)
@@ -178,7 +191,9 @@ def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
 
 @of(cumulative_ablation).on("network")
 def _cumulative(at: Any) -> xr.Dataset | None:
-    """Units of all hidden layers ablated one after the other: the most selective first, the largest loss increase first, or at random."""
+    """Units ablated one after the other, the same share of every hidden layer: the most selective first, the largest loss increase
+    first, or at random.
+    """
     if not at.layers:
         return None
     tables = [layer["selectivity.class_selectivity"] for layer in at.layers]
@@ -195,11 +210,13 @@ def _cumulative(at: Any) -> xr.Dataset | None:
     judged = at.run.probe.subset(judge)  # images not used to choose an order
     images = judged.balanced(min(JUDGED, judged.most_balanced))
     names = [layer.hook_point for layer in at.layers]
-    return cumulative_ablation(at.model, images, names, orders, shares=JUDGED_AT, draws=ORDERS)
+    return cumulative_ablation(at.model, images, names, orders, shares=JUDGED_AT, by_layer=True, draws=ORDERS)
 
 
 of(cumulative_ablation).picture(
-    "cumulative_ablation", "All hidden layers together, on images not used to choose an order.", part="units"
+    "cumulative_ablation",
+    "All hidden layers together, the same share of each, on images not used to choose an order.",
+    part="units",
 )
 
 

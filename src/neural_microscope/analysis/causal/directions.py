@@ -28,7 +28,7 @@ DRAWS, DRAWS_OF_FLAT_MAPS, DRAWS_OF_MAPS, DRAWS_OF_MAPS_INSIDE = 1000, 499, 149,
 each draw passes a whole map. The time of a forward pass sets these numbers.
 """
 
-IMAGES = 200
+IMAGES = 100
 """The number of images for nulls whose draws can't be shared by units or strengths: each draw is a separate pass."""
 
 STRENGTHS = 3
@@ -65,7 +65,7 @@ def ablate_directions(
     draws that stay in it: each image moves along the direction, an activation stops where it reaches 0, and the step is
     lengthened until its norm is the unit's (as far as possible where only 0 lies ahead).
 
-    Of maps and within the orthant, where every draw is a separate forward pass, the draws are evaluated on 200 of the
+    Of maps and within the orthant, where every draw is a separate forward pass, the draws are evaluated on 100 of the
     images, drawn at random, and their distance to the unit's effect is measured there. For units the effect is computed
     at 3 strengths up to each image's longest and interpolated by a cubic spline.
 

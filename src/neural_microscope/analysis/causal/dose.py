@@ -23,6 +23,8 @@ from .planted import MANY, dies, reader
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 OTHERS = 20
 """Other units, in addition to the one whose ablation raises the loss most, in the default analysis."""
+IMAGES = 400
+"""Probe images there, balanced over the classes: each unit and factor is a forward pass."""
 
 
 @measure(
@@ -131,7 +133,10 @@ def _dose(at: Any) -> xr.Dataset | None:
     """For the unit whose ablation raises the loss most; None if none raises it."""
     added = at["causal.ablate_all"]["loss_increase"].values
     most = int(added.argmax())
-    return dose_response(at.model, at.run.probe, at.hook_point, most, draws=OTHERS) if added[most] > 0 else None
+    if not added[most] > 0:
+        return None
+    images = at.run.probe.balanced(min(IMAGES, at.run.probe.most_balanced))
+    return dose_response(at.model, images, at.hook_point, most, draws=OTHERS)
 
 
 @of(dose_response).describe("layer", part="units")

@@ -28,7 +28,7 @@ from .dense import Dense, dense_rest
 BATCH = 500
 """Images processed at a time."""
 
-AT_ONCE = 2**19
+AT_ONCE = 2**20
 """Numbers passed to the rest of the network at a time, if it takes any amount: more exceed the processor's cache."""
 
 

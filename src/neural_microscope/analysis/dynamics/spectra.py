@@ -165,7 +165,8 @@ def _matrix(value: Any) -> np.ndarray:
 
 @of(weight_spectra).on("network")
 def _asked(at: Any) -> xr.Dataset:
-    return weight_spectra((at.run.weights(step) for step in at.run.steps), at.run.steps)
+    steps = at.layers[0].points["step"].values.tolist() if at.layers else at.run.steps  # as for the curves of a layer
+    return weight_spectra((at.run.weights(step) for step in steps), steps)
 
 
 def _first_weights(at: Any) -> dict[str, Any]:

@@ -253,7 +253,9 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
 )
 def pruning(look: FirstLook) -> Iterator[Claim]:
-    """Mean accuracy while units are ablated one after the other, the most selective first, compared with random orders; two-sided."""
+    """Mean accuracy while units are ablated one after the other, those of the highest selectivity index in their layer first, compared
+    with random orders; two-sided. Every order ablates the same share of each layer.
+    """
     curves = look["causal.cumulative_ablation"]
     if curves is None:
         return
@@ -262,10 +264,10 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
     yield tested(
-        yes=f"ablating units of the highest selectivity index first lowers accuracy {'more' if worse else 'less'} than ablating in "
-        "random order.",
-        no="ablating units of the highest selectivity index first is not shown to lower accuracy more or less than ablating in "
-        "random order.",
+        yes=f"ablating each layer's units of the highest selectivity index first lowers accuracy {'more' if worse else 'less'} than "
+        "ablating them in random order.",
+        no="ablating each layer's units of the highest selectivity index first is not shown to lower accuracy more or less than ablating "
+        "them in random order.",
         numbers={
             "area": area,
             "area_null_low": float(law.low),
@@ -274,12 +276,12 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         },
         effect="area",
         evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
-        "(two-sided), over all hidden layers; least selective first {least_first:1%} (not tested).",
-        null=f"{len(drawn)} random orders (Student's t)",
+        "(two-sided); the lowest index first {least_first:1%} (not tested). Every order ablates the same share of each hidden layer.",
+        null=f"{len(drawn)} random orders, each with the same share of every layer (Student's t)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
         units="accuracy",
-        call=f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, draws={len(drawn)})",
+        call=f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, by_layer=True, draws={len(drawn)})",
         critical=lambda level: _within(beyond_sample(drawn, "below" if worse else "above", level / 2), 0),
     )
 

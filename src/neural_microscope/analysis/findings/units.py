@@ -166,10 +166,11 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
         yield tested(
             unit=unit,
             place=int(places[unit]),
-            yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats.",
-            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: ablated, the loss {{loss:rises3}} nats.",
+            yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats, from {{own:3}}.",
+            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: ablated, the loss {{loss:rises3}} nats, from {{own:3}}.",
             numbers={
                 "unit": unit,
+                "own": effects.attrs["loss"],
                 **numbers,
                 "loss_untrained_low": float(np.exp(law.low[unit])),
                 "loss_untrained_high": float(np.exp(law.high[unit])),

@@ -25,6 +25,13 @@ Progress = Callable[[str, int, int], None]
 READ_AGAIN = ("acts", "peaks", "logits", "model")
 FEWEST_IMAGES = 20
 """Groups of equal count and halves of halves need this many."""
+POINTS = 16
+"""Snapshots of a curve whose every point is costly: as many as can be told apart on a page."""
+
+
+def some(snapshots: int) -> list[int]:
+    """The numbers of up to `POINTS` of so many snapshots, evenly spread from the first to the last."""
+    return sorted(set(np.linspace(0, snapshots - 1, min(snapshots, POINTS)).round().astype(int).tolist()))
 
 
 class Unmeasured(RunError):
@@ -106,6 +113,11 @@ class LayerLook(_Look):
     def peaks(self) -> xr.DataArray:
         """Activations [snapshot, example, unit]; of a channel the highest position of its map."""
         return self.run.activations(self.hook_point, "max").load()
+
+    @property
+    def points(self) -> xr.DataArray:
+        """Activations at `some` of the snapshots, [snapshot, example, unit]."""
+        return self.acts.isel(snapshot=some(self.acts.sizes["snapshot"]))
 
     @property
     def trained(self) -> xr.DataArray:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from scipy.spatial.distance import cdist
 from scipy.special import logit
 from torch import nn
 
@@ -33,7 +32,7 @@ NETWORKS = 20
 """Untrained networks compared with the trained one."""
 SHUFFLES = 40
 """Shuffles of the labels compared with the true ones."""
-IMAGES = 400
+IMAGES = 300
 """Probe images for these comparisons, balanced over the classes."""
 SEED = 20_000
 K = 10
@@ -73,7 +72,10 @@ class Seen:
     @cached_property
     def neighbors(self) -> np.ndarray:
         """The 10 nearest neighbors of each image, as in `geometry.clusters`, [example, rank]."""
-        distances = cdist(self.matrix, self.matrix)
+        sizes = (self.matrix**2).sum(1)
+        distances = (
+            sizes - 2 * self.matrix @ self.matrix.T
+        )  # squared, less each image's own size: the same order, far faster
         np.fill_diagonal(distances, np.inf)
         return np.argpartition(distances, K, axis=1)[:, :K]
 

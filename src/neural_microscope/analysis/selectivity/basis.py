@@ -48,7 +48,7 @@ def _matrix(directions: Directions, axis: str, size: int) -> np.ndarray:
     place=250,
 )
 def basis_comparison(
-    acts: xr.DataArray, directions: Mapping[str, Directions] | None = None, *, draws: int = 60, seed: int = 0
+    acts: xr.DataArray, directions: Mapping[str, Directions] | None = None, *, draws: int = 40, seed: int = 0
 ) -> xr.Dataset:
     """Class selectivity of single directions, [basis]: the units and other bases, compared with random rotations.
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 from scipy.stats import rankdata
 
-from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, INTERVAL, Law, active_images, rank_sum
+from ...statistics import FEWEST_ACTIVE, FEWEST_OF_CLASS, INTERVAL, Law, rank_sum, rarely_active
 from . import judging
 from .classes import index, rest_of
 
@@ -116,7 +116,7 @@ class Preference:
         p = np.minimum(1, 2 * np.fmin(*(law.p for law in laws)))
         middle = judging.both([(law.low + law.high) / 2 for law in laws])
         half = judging.both([(law.high - law.low) / 2 for law in laws])
-        half *= np.where(active_images(self.x) < 2 * FEWEST_ACTIVE, 1, np.sqrt((1 + CORRELATED["auc"]) / 2))
+        half *= np.where(rarely_active(self.x, 2 * FEWEST_ACTIVE), 1, np.sqrt((1 + CORRELATED["auc"]) / 2))
         return Law(middle - half, middle + half, p)
 
     @cached_property
@@ -124,7 +124,7 @@ class Preference:
         """Units without an interval: below 20 active images, or 10 of the chosen classes or of the others, [unit]."""
         mine = np.minimum(self._mine.sum(0), (~self._mine).sum(0))
         absent = np.minimum(self.sides[0].size, self.sides[1].size) == 0
-        return (active_images(self.x) < FEWEST_ACTIVE) | (mine < FEWEST_OF_CLASS) | absent
+        return rarely_active(self.x, FEWEST_ACTIVE) | (mine < FEWEST_OF_CLASS) | absent
 
     def intervals(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """95% intervals (low, high) of the selectivity and the AUC over images, [unit]; NaN for `few` and where there is no value."""

@@ -155,7 +155,8 @@ def _monosemanticity(means: np.ndarray) -> np.ndarray:
 
 
 of(class_selectivity).on("layer")(lambda at: class_selectivity(at.trained))
-of(class_selectivity).on("layer", "untrained")(lambda at: class_selectivity(at.acts.isel(snapshot=0)))
+# few shuffles: only the AUC is shown of it, whose null is a known law
+of(class_selectivity).on("layer", "untrained")(lambda at: class_selectivity(at.acts.isel(snapshot=0), draws=20))
 of(class_selectivity).picture(
     "selectivity",
     "Each unit's preferred class, chosen on one half of the images and judged on the other; lines: intervals over images. "

@@ -42,6 +42,7 @@ def drift(
     *,
     reference: int | Literal["previous"] = -1,
     components: int = 5,
+    without: int = 0,
     draws: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -62,11 +63,14 @@ def drift(
         reference: Step of a recorded snapshot, -1 the last, 0 the untrained network; "previous": each snapshot's
             predecessor (the first snapshot is then NaN).
         components: Number of leading directions whose spaces are compared; at most the units.
+        without: Number of each snapshot's leading principal components that are removed first; one that holds nearly all
+            variance otherwise decides every quantity.
         draws: Number of draws of the null (the reference's examples shuffled).
         seed: Seed of the null's draws and of the halves.
 
     Returns:
-        Each quantity with its interval, null or floor.
+        Each quantity with its interval, null or floor; with ``without`` also ``removed``, the share of each snapshot's variance
+        on the components that were removed.
 
         * ``function`` = 1 - r², 0..1: the change that no rotation and scaling of t removes, a change in which examples
           are similar. ``rotation`` = r² - c², 0..1: the change that rotation removes. ``scaling``: the rest, 0 and
@@ -84,7 +88,8 @@ def drift(
         constant, ``function`` = 1.
 
     Raises:
-        DataError: Fewer than 16 examples, more components than units, or an unknown word as reference.
+        DataError: Fewer than 16 examples, more components than units, a negative ``without``, or an unknown word as
+            reference.
         UnknownName: A step that was not recorded.
 
     >>> moved = nm.analysis.similarity.drift(acts, reference=0, draws=2)
@@ -93,7 +98,8 @@ def drift(
     """
     axis = unit_axis(acts.dims)
     x = named.values(acts, "snapshot", "example", axis)
-    _enough(x, components)
+    _enough(x, components, without)
+    x, removed = _deflated(x, without)
     origin = origins(acts, reference)
     labels = pairs.classes(acts)
     parts = [halves(labels, seed + i) for i in range(SPLITS)]
@@ -114,17 +120,37 @@ def drift(
             ends = zip(("", "_low", "_high"), (one, *interval), strict=True)
             found |= {f"{name}{end}": ("snapshot", values, {"units": "1"}) for end, values in ends}
     found |= _across(np.stack(crossed, axis=2), origin)
+    if without:
+        found["removed"] = ("snapshot", removed, {"units": "share of variance"})
     constant = np.ptp(x, axis=1).max(-1) == 0
     why = {"reason": f"constant activations at snapshots {np.flatnonzero(constant).tolist()}"} if constant.any() else {}
     table = pairs.table(found, acts, reference=reference, components=components, **why)
     return table.assign_coords(named.kept(acts, "step", "epoch"))
 
 
-def _enough(x: np.ndarray, components: int) -> None:
+def _enough(x: np.ndarray, components: int, without: int) -> None:
     if x.shape[1] < 4 * pairs.FEWEST:
         raise DataError(f"{x.shape[1]} examples; drift needs {4 * pairs.FEWEST} or more for its halves")
     if not 1 <= components <= x.shape[2]:
         raise DataError(f"{components} components of {x.shape[2]} units; it must be 1 to {x.shape[2]}")
+    if without < 0:
+        raise DataError(f"without={without}; it must be 0 or more")
+
+
+def _deflated(x: np.ndarray, without: int) -> tuple[np.ndarray, np.ndarray]:
+    """([snapshot, example, unit], [snapshot]): the activations without their leading components, and the share of variance on these; a
+    snapshot with no other variance is constant then.
+    """
+    if not without:
+        return x, np.zeros(len(x))
+    rest, shares = np.array(x), np.zeros(len(x))
+    for at, one in enumerate(x):
+        own = one - one.mean(0)
+        spans = _leading(own.T @ own, min(without, x.shape[2]))
+        left, total = own - own @ spans @ spans.T, _squared(own)
+        shares[at] = 1 - _squared(left) / total if total else np.nan
+        rest[at] = one.mean(0) + (left if _squared(left) > total * x.shape[2] * np.finfo(float).eps else 0.0)
+    return rest, shares
 
 
 def origins(acts: xr.DataArray, reference: int | str) -> np.ndarray:
@@ -242,7 +268,12 @@ def _leading(gram: np.ndarray, components: int) -> np.ndarray:
 
 @of(drift).on("layer")
 def _drift(at: Any) -> xr.Dataset:
-    return drift(at.acts, components=min(5, at.acts.sizes[at.axis]))
+    return drift(at.points, components=min(5, at.acts.sizes[at.axis]))
+
+
+@of(drift).on("layer", "without the first component")
+def _apart(at: Any) -> xr.Dataset:
+    return drift(at.acts.isel(snapshot=sorted({0, at.acts.sizes["snapshot"] - 1})), components=1, without=1)
 
 
 of(drift).picture(
