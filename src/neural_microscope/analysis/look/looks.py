@@ -26,7 +26,7 @@ READ_AGAIN = ("acts", "peaks", "logits", "model")
 FEWEST_IMAGES = 20
 """Groups of equal count and halves of halves need this many."""
 POINTS = 16
-"""Snapshots of a curve whose every point is costly: as many as can be told apart on a page."""
+"""Snapshots of a curve whose every point is costly: as many as a page can show."""
 
 
 def some(snapshots: int) -> list[int]:
