@@ -36,7 +36,7 @@ def barrier(errors: xr.DataArray, *, draws: int = 999, seed: int = 0) -> xr.Data
         seed: Seed of the null's draws.
 
     Returns:
-        For each fork, in the unit of the errors:
+        Values at each fork, in the unit of the errors.
 
         * ``barrier``: mean over pairs, with ``…_low``, ``…_high``, a 95% t interval over pairs;
           ``…_null_low``, ``…_null_high``, ``…_p`` (one-sided): the same with the barriers of a pair at this fork and at

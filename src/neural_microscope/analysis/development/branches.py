@@ -83,7 +83,7 @@ def change_of_learning(scores: xr.DataArray) -> xr.Dataset:
         scores: A score [order, network, snapshot] with names of the networks, such as ``replay.scores.loss``.
 
     Returns:
-        In the score's unit, at each snapshot:
+        Values at each snapshot, in the score's unit.
 
         * ``change``: mean over orders of branch - twin, with ``…_low``, ``…_high``, a 95% t interval over orders (NaN
           for one order).

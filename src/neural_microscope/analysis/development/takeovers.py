@@ -38,7 +38,7 @@ def takeover(effects: xr.DataArray, lost: int | Sequence[int]) -> xr.Dataset:
         lost: Number of the lost unit, or several.
 
     Returns:
-        For each unit of the layer (NaN for the lost ones):
+        Values of each unit of the layer, NaN for the lost ones.
 
         * ``rise``: at the last snapshot, mean over orders of branch - twin, nats, with ``…_low``, ``…_high``, a 95% t
           interval over orders; ``…_null_low``, ``…_null_high``: the largest rise of any unit in a null branch;
