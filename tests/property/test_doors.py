@@ -33,6 +33,7 @@ ROOMS = (
         "changes",
         "config",
         "data",
+        "edits",
         "explorer",
         "hooks",
         "interop",
@@ -218,6 +219,15 @@ MEASURES: dict[str, dict[str, Any]] = {
     "dynamics.learning_by_class": {"log": Lazy(lambda: run().log)},
     "dynamics.learning_curve": {"training": Lazy(lambda: run().training), "log": Lazy(lambda: run().log)},
     "dynamics.weight_spectra": {"states": Lazy(lambda: [run().weights(0)]), "steps": [0]},
+    "edits.distance_from_retrained": {
+        "edited": Lazy(lambda: {LAYER: named(24, 5)}),
+        "retrained": Lazy(lambda: [{LAYER: named(24, 5) ** power} for power in (1, 2, 3)]),
+    },
+    "edits.edit_price": {
+        "logits": Lazy(lambda: named(24, 3, dims="example class")),
+        "edited": Lazy(lambda: named(24, 3, dims="example class") ** 2),
+        "goal": np.arange(24) % 3,
+    },
     "geometry.between_classes": {"result": Lazy(lambda: nm.analysis.geometry.pca(series(), draws=2))},
     "geometry.embed": {"perplexity": 5.0, "k": 3},
     "similarity.principal_angles": {"k": 2},
