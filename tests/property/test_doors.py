@@ -36,6 +36,7 @@ ROOMS = (
         "edits",
         "explorer",
         "hooks",
+        "influence",
         "interop",
         "interventions",
         "models",
