@@ -363,14 +363,14 @@ def test_meanings_are_the_items_about_a_results_own_variables() -> None:
         Values.
 
         * ``nc1`` [unit]: the first,
-          on two lines, with ``nc1_null_low``, ``…_null_high``, ``…_p``.
+          on two lines (NaN: none), with ``nc1_null_low``, ``…_null_high``, ``…_p``.
         * ``other``: not there.
 
     Raises:
         DataError: Never.
     """
     table = xr.Dataset({"nc1": ("unit", [1.0])})
-    assert tables.meanings(doc, [table]) == ["NC1: the first, on two lines, with its null, its p."]
+    assert tables.meanings(doc, [table]) == ["NC1: the first, on two lines (–: none), with its null, its p."]
     assert tables.meanings("No such part.", [table]) == []
 
 

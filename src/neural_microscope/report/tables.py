@@ -242,7 +242,7 @@ def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], meas
         if known & {*re.findall(r"``(\w+)``", text)}:
             text = _ENDS.sub(lambda ends: f"its {(ends[1] or 'interval').rstrip('_')}", text)
             text = re.sub(r" \[[a-z, ]+\]", "", re.sub(r"``(.+?)``", said, text))
-            found.append(text.replace("`", ""))
+            found.append(text.replace("`", "").replace("NaN", "–"))  # as `cell` prints it
     return found
 
 
