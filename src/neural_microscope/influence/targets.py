@@ -68,10 +68,6 @@ class Prediction(Target):
     The margin is log p / (1 - p) of the image's class: its logit minus the logsumexp of the others. The loss is the
     cross-entropy, in nats.
 
-    Args:
-        images: Numbers of test images, or one.
-        what: ``margin`` or ``loss``.
-
     >>> nm.influence.Prediction((3, 8)).names(digits.test)
     ['margin of image 3', 'margin of image 8']
     """
@@ -105,10 +101,6 @@ class Prediction(Target):
 @dataclass(frozen=True)
 class Confusion(Target):
     """The mean logit of a class over that of another, on the test images of the first: what keeps the two apart.
-
-    Args:
-        true: Number of the images' class.
-        predicted: Number of the class that it is confused with.
 
     >>> nm.influence.Confusion(4, 9).names(digits.test)
     ['4 over 9']
@@ -146,11 +138,6 @@ class Activation(Target):
     """The mean activation of a unit (or channel) over test images.
 
     Units of different initializations have nothing in common: verify it with ``vary="order"``.
-
-    Args:
-        layer: The layer: ``layers.1``.
-        unit: Number of the unit or channel.
-        images: Numbers of test images, or one; None: all.
 
     >>> nm.influence.Activation("layers.1", 3, images=8).names(digits.test)
     ['layers.1 unit 3 on image 8']

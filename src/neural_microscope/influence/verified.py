@@ -68,7 +68,7 @@ def verify(
         seed: Seed of permutations and resamples.
 
     Returns:
-        Over the sets that are judged: ``agreement`` [estimate] with ``_low``, ``_high``, ``_null_low``, ``_null_high``,
+        Over the sets that are judged ``agreement`` [estimate] with ``_low``, ``_high``, ``_null_low``, ``_null_high``,
         ``_p`` and ``_shown``; ``verdict`` [estimate], ``shown``, ``not shown`` or ``not asked``; ``reliability`` and
         ``ceiling`` with ``_low`` and ``_high``, ``between_seeds``, ``between_halves``; ``effect`` [set, seed, target],
         the target without the set minus with it; ``predicted`` [estimate, set, target]; ``effect_sd`` and ``order_sd``,
