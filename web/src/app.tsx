@@ -131,7 +131,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   }
   useLayoutEffect(() => {
     if (asked.current) (state.selected ? document.querySelector<HTMLElement>(".card") : tileOf(left.current))?.focus({ preventScroll: true });
-    if (asked.current && narrow) tileOf(state.selected)?.scrollIntoView({ block: "nearest" }); // not below the sheet
+    if (asked.current) tileOf(state.selected)?.scrollIntoView({ block: "nearest", inline: "nearest" }); // not outside its column, nor below a sheet
     asked.current = false;
     left.current = state.selected;
   }, [state.selected]);

@@ -91,6 +91,7 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
     const tab = view.selected ? "unit" : view.set ? "set" : state.tab;
     update({ selected: null, changes: [], staged: true, tab: !view.selected && matchMedia(NARROW).matches ? null : tab, ...view }); // a sheet would cover it
     document.querySelector(".networks")!.scrollIntoView();
+    requestAnimationFrame(() => document.querySelector(".tile[aria-pressed=true], .tile.in-set")?.scrollIntoView({ block: "nearest", inline: "nearest" }));
   }
 
   return (
