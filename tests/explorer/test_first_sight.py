@@ -79,7 +79,7 @@ def test_it_opens_there_and_says_so_in_no_address(explorer: Path, opened: Opener
 def test_where_no_ablation_changes_the_prediction_the_page_says_where_one_does(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     place = tab.locator(".invitation")
-    expect(place.get_by_role("button")).to_have_text("Ablate one that does")
+    expect(place.locator("button.primary")).to_have_text("Ablate one that does")
     opening, other = tab.evaluate("[microscope.images.opening, microscope.images.count - 1]")
     tab.evaluate(
         """() => { for (const one of microscope.evaluators) one.flips = async () => ({count: 0, best: null}); }"""
