@@ -231,6 +231,22 @@ MEASURES: dict[str, dict[str, Any]] = {
     },
     "geometry.between_classes": {"result": Lazy(lambda: nm.analysis.geometry.pca(series(), draws=2))},
     "geometry.embed": {"perplexity": 5.0, "k": 3},
+    "influence.agreement": {
+        "estimate": Lazy(lambda: named(8, 3, dims="set target")),
+        "truth": Lazy(lambda: named(8, 4, 3, dims="set seed target")),
+        "draws": 9,
+        "resamples": 9,
+    },
+    "influence.harm": {
+        "influence": Lazy(lambda: named(3, 24, dims="target example")),
+        "marked": Lazy(lambda: named(3, 24, dims="target example") > 1),
+        "draws": 9,
+    },
+    "influence.reliability": {
+        "truth": Lazy(lambda: named(8, 4, 3, dims="set seed target")),
+        "draws": 9,
+        "resamples": 9,
+    },
     "similarity.principal_angles": {"k": 2},
     "streaming.stream": {"reference": -1},
     "geometry.faithfulness": {
