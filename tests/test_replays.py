@@ -404,6 +404,8 @@ def test_a_branch_names_its_parent_and_is_not_resumed_alone(run: nm.Run, tmp_pat
     assert made.twins[0].parent["changes"] == []
     with pytest.raises(RunError, match="is a branch of a replay of mlp"):
         nm.resume(made.branches[0].folder, data=DATA)
+    with pytest.raises(RunError, match="fork that run, with the changes of both"):
+        replay(made.branches[0], tmp_path / "again", at=8)
 
 
 def test_the_same_call_opens_what_it_made(run: nm.Run, tmp_path: Path) -> None:

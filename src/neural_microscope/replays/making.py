@@ -117,7 +117,11 @@ def inputs(run: Run, data: Dataset | None, model: nn.Module | None) -> Dataset:
         raise RunError(f"{run.folder} records a training loop of the caller's own, which only that loop can repeat")
     if run.task != "classification":
         raise RunError(f"{run.folder} is a {run.task} task; a replay compares accuracies of classes")
-    if run.description["sampler"] != "default" and run.parent is None:
+    if run.parent is not None:
+        raise RunError(
+            f"{run.folder} is a branch of a replay of {run.parent['run']}: fork that run, with the changes of both"
+        )
+    if run.description["sampler"] != "default":
         raise RunError(f"{run.folder} was trained on batches in an order of the caller's own, which is not known here")
     return checked_inputs(run.folder, run.description, data, model, None, None)
 
@@ -225,7 +229,7 @@ class Making:
         epochs = max(self.original.epochs, math.ceil(settings.until / about["steps_per_epoch"]))
         self.config = replace(self.original, epochs=epochs)
         self.fork = Fork(settings.at, settings.until, self.original, about["total_steps"])
-        self.plain = not settings.changes and settings.orders == (self.original.seed,) and self.run.parent is None
+        self.plain = not settings.changes and settings.orders == (self.original.seed,)
         self.parts = {
             "twin": (),
             "branch": Replay(self.folder, settings).changes,
