@@ -485,7 +485,10 @@ class Reorder(SetChange):
 @typed
 @dataclass(frozen=True)
 class Blur(SetChange):
-    """Images are trained on blurred by a Gaussian."""
+    """Images are trained on blurred by a Gaussian.
+
+    >>> nm.changes.Blur(classes=(4, 9), sigma=1.5, until=100)
+    Blur(since=None, until=100, classes=(4, 9), images=None, sigma=1.5)"""
 
     sigma: float = 2.0
     """Standard deviation of the Gaussian in pixels."""

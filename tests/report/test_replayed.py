@@ -12,10 +12,10 @@ import pytest
 import neural_microscope as nm
 import small_runs
 from elements import Elements
-from neural_microscope.report import replayed
 from neural_microscope.report.html import escape
+from neural_microscope.report.replayed import replayed, section
 
-KEPT = nm.RecordConfig(per_octave=1, probe_size=12, norms_every=4, keep_states=True)
+KEPT = nm.RecordConfig(per_octave=1, probe_size=24, norms_every=4, keep_states=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,5 +56,5 @@ def test_without_replays_of_this_very_run_there_is_no_such_part(folder: Path, tm
     shutil.copytree(folder / "mlp.replays", tmp_path / "mlp.replays")
     look = nm.analysis.look.first_look(nm.Run.open(tmp_path / "mlp"))
     assert nm.replays.replays_of(look.run)
-    assert replayed.replayed([look]) == {}
-    assert replayed.section({}) == ""
+    assert replayed([look]) == {}
+    assert section({}) == ""

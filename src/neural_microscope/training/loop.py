@@ -353,7 +353,15 @@ def fit(
         if resume_from is not None:
             training.restore(*resume_from)
         began = time.perf_counter()
-        status = _run(training, source, list(observers))
+        status, watching = "finished", list(observers)  # each is told of the end exactly once
+        try:
+            for observer in watching:
+                observer.started(training)
+            status = _steps(training, source, watching)
+        except BaseException as error:
+            tell_end(training, watching, reason_of(error, training.step))
+            raise
+        tell_end(training, watching, status)
         return history(training, status, time.perf_counter() - began, stacklevel=5)
 
 
@@ -399,21 +407,6 @@ def _of_batches(data: Any, config: TrainConfig, sampler: Sampler | None, resume_
 def early_at(step: int, reason: str) -> str:
     """The status of a training that was stopped."""
     return f"stopped early at step {step}" + (f": {reason}" if reason else "")
-
-
-def _run(training: Training, source: Epochs | Batches, observers: list[Observer]) -> str:
-    """The loop and its endings. Observers are notified of the end exactly once."""
-    status = "finished"
-    try:
-        for observer in observers:
-            observer.started(training)
-        status = _steps(training, source, observers)
-    except BaseException as error:
-        reason = reason_of(error, training.step)
-        tell_end(training, observers, reason)
-        raise
-    tell_end(training, observers, status)
-    return status
 
 
 def history(training: Training, status: str, seconds: float, whose: str = "", stacklevel: int = 4) -> History:

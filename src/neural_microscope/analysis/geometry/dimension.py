@@ -50,8 +50,8 @@ def dimension(
         seed: Seed of the null's draws.
 
     Returns:
-        * ``participation_ratio`` = (sum l)² / sum l², 1 to units.
-        * ``effective_rank`` = exp(entropy of l / sum l) (Roy & Vetterli 2007), 1 to units.
+        * ``participation_ratio`` = (sum l)² / sum l², from 1 to the number of units.
+        * ``effective_rank`` = exp(entropy of l / sum l) (Roy & Vetterli 2007), likewise.
         * ``components_90``: the number of components that hold 90% of the variance.
         * ``two_nn``: the intrinsic dimension from the ratio mu of each example's second to first neighbor distance, the
           slope of -ln(1 - F) on ln mu through 0 with the largest 10% of mu left out and duplicates removed (Facco et
