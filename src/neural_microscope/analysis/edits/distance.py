@@ -45,7 +45,7 @@ def distance_from_retrained(
     """The distance of an edited network from retrained ones, beside their distance from one another.
 
     For logits [example, class] the distance of two networks is the mean total variation of their predicted
-    probabilities, ½ Σ |p - q|, 0..1; for a layer it is 1 - linear CKA, 0 for the same similarities of images.
+    probabilities, ½ Σ ``|p - q|``, 0..1; for a layer it is 1 - linear CKA, 0 for the same similarities of images.
 
     Args:
         edited: The edited network's logits [example, class] and activations [example, unit] (or channel, or whole maps,
