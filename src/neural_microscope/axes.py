@@ -42,7 +42,7 @@ LOGGED = ("example", "head", "query", "key", "channel", "layer", "row", "col", "
 """The order of axes in a log: channels before their rows and columns, tokens before their units."""
 
 Token = int | Literal["mean", "max", "all"]
-"""A reduction of a sequence [example, token, unit]: one token, below 0 from the end; their mean or highest; all."""
+"""A reduction of a sequence [example, token, unit] to one token (below 0 from the end), to their mean or highest, or to all."""
 
 
 def of_activation(shape: tuple[int, ...], hook_point: str = "") -> tuple[str, ...]:

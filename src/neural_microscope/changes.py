@@ -114,7 +114,7 @@ class Change:
 
     @property
     def where(self) -> tuple[str, frozenset[int]]:
-        """A layer and its units, or classes or images: tells two draws apart."""
+        """A layer and its units, or classes or images; two draws differ in it."""
         return "", frozenset()
 
 

@@ -293,7 +293,7 @@ class Steer(Edit):
     strength: float = 1.0
     """Factor on the direction."""
     confusion: tuple[int, int] | None = None
-    """(true, predicted): it is to make images of the first class rarer that are predicted as the second; None: it has no goal."""
+    """The class that images are of and the class that they are taken for, which it is to make rarer; None, no goal."""
 
     def __post_init__(self) -> None:
         direction = np.asarray(self.direction, float)
