@@ -293,7 +293,7 @@ class Steer(Edit):
     strength: float = 1.0
     """Factor on the direction."""
     confusion: tuple[int, int] | None = None
-    """The class that images are of and the class that they are taken for, which it is to make rarer; None, no goal."""
+    """The class of the images and the class predicted for them, which it is to make rarer; None, no goal."""
 
     def __post_init__(self) -> None:
         direction = np.asarray(self.direction, float)
