@@ -490,3 +490,53 @@ def _training(run: nm.Run, step: int) -> nm.training.Training:
     training = nm.training.Training(model, DATA, config, optimizer_of(list(model.parameters()), config), 9, False)  # type: ignore[arg-type]
     training.restore(step, run.state(step))
     return training
+
+
+# --- found on reading again -----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_given_loses_nothing_of_its_own(run: nm.Run, tmp_path: Path) -> None:
+    """Partial files of a killed replay are removed, others of a like name never."""
+    folder = tmp_path / "mine"
+    (folder / ".thesis.partial").mkdir(parents=True)
+    (folder / ".thesis.partial" / "chapter.txt").write_text("mine")
+    (folder / ".notes.partial.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not empty"):
+        replay(run, folder, at=8, branches=1)
+    assert (
+        (folder / ".thesis.partial" / "chapter.txt").read_text()
+        == (folder / ".notes.partial.txt").read_text()
+        == "mine"
+    )
+
+
+def test_two_intervals_of_weight_decay_compose_in_either_order(run: nm.Run) -> None:
+    early, late = changes.WeightDecay(0.5, until=10), changes.WeightDecay(0.25, since=10, until=12)
+    for parts in (early + late, late + early):
+        training, found = _training(run, 8), []
+        observers = [part.observer(_fork(run, 8)) for part in parts]
+        for observer in observers:
+            observer.started(training)
+        for step in range(8, 14):
+            training.step = step
+            for observer in observers:
+                observer.before_update(training)
+            found.append(training.optimizer.param_groups[0]["weight_decay"])
+            training.step = step + 1
+            for observer in observers:
+                observer.stepped(training)
+        assert found == [0.5, 0.5, 0.25, 0.25, 0.0, 0.0]
+
+
+def test_a_null_branch_of_a_relabeling_changes_labels(run: nm.Run) -> None:
+    """A class that has the new label already would be a null branch without a change."""
+    relabel = changes.Relabel(classes=0, to=1)
+    drawn = [relabel.matched(np.random.default_rng(seed), None, DATA.train) for seed in range(20)]
+    assert {one.classes for one in drawn} == {2}  # type: ignore[union-attr]
+
+
+def test_null_branches_take_the_same_other_unit_in_every_part(run: nm.Run, tmp_path: Path) -> None:
+    both = changes.Duplicate("layers.0", 2) + changes.Ablate("layers.0", 2, since=9)
+    made = replay(run, tmp_path / "replay", at=8, change=both, branches=1, nulls=5)
+    assert len(made.settings.nulls) == 5
+    assert all(copied["units"] == lost["units"] != 2 for copied, lost in made.settings.nulls)

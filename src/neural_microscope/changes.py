@@ -112,6 +112,14 @@ class Change:
         """
         return None
 
+    def moved(self, other: Change) -> Change:
+        """This change at the place of another one.
+
+        Args:
+            other: A change about units, or classes or images, as this one.
+        """
+        return self
+
     @property
     def where(self) -> tuple[str, frozenset[int]]:
         """A layer and its units, or classes or images; two draws differ in it."""
@@ -152,6 +160,9 @@ class UnitChange(Change):
     @property
     def where(self) -> tuple[str, frozenset[int]]:
         return self.layer, frozenset(self.chosen)
+
+    def moved(self, other: Change) -> Change:
+        return replace(self, units=other.units) if isinstance(other, UnitChange) else self
 
     def check(self, network: Any, images: ImageSet) -> None:
         size = width(network, self.layer)
@@ -370,9 +381,19 @@ class SetChange(Change):
     """Numbers of training images; None: ``classes``."""
 
     @property
+    def no_change(self) -> tuple[int, ...]:
+        """Classes that it would leave as they are."""
+        return ()
+
+    @property
     def where(self) -> tuple[str, frozenset[int]]:
         kind = "images" if self.classes is None else "classes"
         return kind, frozenset((self.images or ()) if self.classes is None else _tuple(self.classes))
+
+    def moved(self, other: Change) -> Change:
+        if not isinstance(other, SetChange):
+            return self
+        return replace(self, classes=other.classes, images=other.images)
 
     def check(self, network: Any, images: ImageSet) -> None:
         name = type(self).__name__
@@ -396,7 +417,7 @@ class SetChange(Change):
     def matched(self, random: np.random.Generator, network: Any, images: ImageSet) -> Change | None:
         if self.classes is not None:
             chosen = _tuple(self.classes)
-            others = [number for number in range(images.classes) if number not in chosen]
+            others = [number for number in range(images.classes) if number not in (*chosen, *self.no_change)]
             if len(others) < len(chosen):
                 return None
             drawn = sorted(random.choice(others, len(chosen), replace=False).tolist())
@@ -446,6 +467,10 @@ class Relabel(SetChange):
 
     to: int = 0
     """The label."""
+
+    @property
+    def no_change(self) -> tuple[int, ...]:
+        return (self.to,)
 
     def check(self, network: Any, images: ImageSet) -> None:
         super().check(network, images)
@@ -568,12 +593,14 @@ class _Setting(Observer):
 
     def before_update(self, training: Training) -> None:
         for group in training.optimizer.param_groups:
-            if self.name == "weight_decay":
-                group[self.name] = self.usual
             if self.change.holds(training.step):
                 group[self.name] = self.value(group[self.name], training.step)
         if self.name == "lr":
             training.rows["learning_rate"][-1] = training.optimizer.param_groups[0]["lr"]
+
+    def stepped(self, training: Training) -> None:
+        for group in training.optimizer.param_groups:
+            group[self.name] = self.usual  # before any other change sets it for the next step
 
 
 # --- several ----------------------------------------------------------------------------------------------------------------

@@ -58,3 +58,20 @@ def test_without_replays_of_this_very_run_there_is_no_such_part(folder: Path, tm
     assert nm.replays.replays_of(look.run)
     assert replayed([look]) == {}
     assert section({}) == ""
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_replay_that_diverged_or_is_damaged_is_named_and_the_page_is_whole(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "forked")
+    run = nm.Run.open(tmp_path / "forked" / "mlp")
+    fast = nm.changes.LearningRate(1e30)
+    with pytest.warns(UserWarning, match="diverged"):
+        nm.replay(run, at=8, change=fast, branches=1, nulls=0, data=small_runs.data())
+    damaged = tmp_path / "forked" / "mlp.replays" / "damaged"
+    damaged.mkdir()
+    (damaged / "replay.json").write_text("{")
+    page = nm.report.write([run], tmp_path / "page.html").read_text("utf-8")
+    text = unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)))
+    assert "Ablate layers.0 unit 2, from step 8 to 18" in text
+    assert "Not measured: a network diverged" in text or re.search(r"Not measured: .*diverge", text)
+    assert re.search(r"Not measured: .*replay\.json is not a valid document", text)

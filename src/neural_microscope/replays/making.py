@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ from ..training import Observer, Training, continue_in_place, train_branches
 from ..training.feed import Feed, order_of
 from ..training.together import GROUP
 from .result import ABOUT, Replay, Settings, beside, named, write_about, write_scores
+
+PARTIAL_FILE = re.compile(r"\.[0-9a-f]{32}\.partial(?:\.\w+)?")
+PARTIAL_RUN = re.compile(r"\.(?:twin|branch)-[0-9]+\.partial")
+"""Names of what a killed replay leaves."""
 
 Tell = Callable[[str, int, int], None]
 """tell(what, steps done, of how many)."""
@@ -181,12 +186,24 @@ def _seeds(seed: int, count: int) -> list[int]:
     return [int(s.generate_state(1)[0]) for s in np.random.SeedSequence(abs(seed), spawn_key=(1,)).spawn(count)]
 
 
+def _elsewhere(parts: Sequence[Change], random: np.random.Generator, model: Any, data: Dataset) -> tuple[Change, ...]:
+    """A random change of the same kinds and sizes elsewhere; parts about the same units, or the same images, stay so."""
+    places: dict[tuple[str, frozenset[int]], Change] = {}
+    found = []
+    for part in parts:
+        like = places.get(part.where)
+        one = part.matched(random, model, data.train) if like is None else part.moved(like)
+        places.setdefault(part.where, one or part)
+        found.append(one or part)
+    return tuple(found)
+
+
 def _nulls(parts: Sequence[Change], count: int, model: Any, data: Dataset, seed: int) -> list[tuple[Change, ...]]:
     """Different random changes of the same kinds and sizes elsewhere."""
     found: dict[tuple[Any, ...], tuple[Change, ...]] = {}
     random = np.random.default_rng(seed)
     for _ in range(20 * count):
-        drawn = tuple(part.matched(random, model, data.train) or part for part in parts)
+        drawn = _elsewhere(parts, random, model, data)
         if len(found) == count or drawn == tuple(parts):
             break
         found.setdefault(tuple(part.where for part in drawn), drawn)
@@ -195,8 +212,11 @@ def _nulls(parts: Sequence[Change], count: int, model: Any, data: Dataset, seed:
 
 def _claim(folder: Path, settings: Settings) -> None:
     """A folder for the replay: new, or of the same one. A RunError otherwise."""
-    for left in folder.glob(".*.partial*"):  # of a killed writer
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in folder.glob(".*"):  # of a killed writer; whatever else lies here is not ours
+        if left.is_dir() and not left.is_symlink() and PARTIAL_RUN.fullmatch(left.name) and (folder / ABOUT).is_file():
+            shutil.rmtree(left)
+        elif left.is_file() and PARTIAL_FILE.fullmatch(left.name):
+            left.unlink()
     if (folder / ABOUT).is_file():
         held = Replay.open(folder).settings
         there, asked = (json.loads(json.dumps(to_builtins(one))) for one in (held, settings))

@@ -243,9 +243,12 @@ def replays_of(run: Run) -> list[Replay]:
     Args:
         run: The run.
     """
-    folder = beside(run)
-    found = sorted(path.parent for path in folder.glob(f"*/{ABOUT}")) if folder.is_dir() else []
-    return [Replay.open(path) for path in found]
+    return [Replay.open(path) for path in folders_of(run)]
+
+
+def folders_of(run: Run) -> list[Path]:
+    """The folders of a run's replays, by name."""
+    return sorted(path.parent for path in beside(run).glob(f"*/{ABOUT}"))
 
 
 def beside(run: Run) -> Path:

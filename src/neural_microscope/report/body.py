@@ -55,7 +55,7 @@ WORDS = (
 def body(page: Page) -> str:
     """All of it."""
     parts = "".join([found(page), not_shown(page), atlas(page), section(page.forked), calibrated(page), about(page)])
-    forked = [claim for every in page.forked.values() for _, claims in every for claim in claims]
+    forked = [claim for every in page.forked.values() for _, claims, _ in every for claim in claims]
     return f"{filters()}{contents(page, parts)}{head(page)}<main>{parts}{stored([*page.claims, *forked])}</main>"
 
 

@@ -5,36 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from .. import plots
 from ..analysis.development import change_of_learning, takeover
 from ..analysis.look import FirstLook
 from ..changes import Ablate, Change
 from ..claim import Claim, count
-from ..replays import Replay, replays_of
+from ..errors import MicroscopeError
+from ..replays import Replay
 from ..replays import claims as claims_of
+from ..replays.result import folders_of
 from .html import escape, folded, heading, image, slug, told, worded
 
-Told = tuple[Replay, list[Claim]]
+Told = tuple[Replay | None, list[Claim], str]
+"""A replay, its claims, and what went wrong; no replay where its folder can't be read."""
 
 
 def replayed(looks: Sequence[FirstLook]) -> dict[str, list[Told]]:
     """The complete replays of each network's run that change something, with their claims, by the network's name."""
-    found = {}
-    for look in looks:
-        made = [one for one in replays_of(look.run) if one.settings.changes and one.complete]
-        made = [one for one in made if one.settings.description == look.run.record.files()["run.json"]]
-        told_of = [(one, [replace(claim, network=look.name) for claim in claims_of(one)]) for one in made]
-        if told_of:
-            found[look.name] = told_of
-    return found
+    found = {look.name: [told for folder in folders_of(look.run) if (told := _told(look, folder))] for look in looks}
+    return {name: every for name, every in found.items() if every}
+
+
+def _told(look: FirstLook, folder: Path) -> Told | None:
+    """One of a run's replays; a damaged or diverged one must not cost the page."""
+    one = None
+    try:
+        one = Replay.open(folder)
+        if one.settings.description != look.run.record.files()["run.json"] or not (
+            one.settings.changes and one.complete
+        ):
+            return None
+        return one, [replace(claim, network=look.name) for claim in claims_of(one)], ""
+    except MicroscopeError as error:
+        return one, [], f"Not measured: {error}"
 
 
 def section(found: Mapping[str, Sequence[Told]]) -> str:
     """The section; empty without replays."""
     if not found:
         return ""
-    parts = "".join(_replay(name, one, claims) for name, every in found.items() for one, claims in every)
+    parts = "".join(_replay(name, one, claims, wrong) for name, every in found.items() for one, claims, wrong in every)
     about = (
         "Training was forked at a step and continued with a change (branches) and without it (twins), both in several orders of the "
         "batches; null branches have a random change of the same kind and size. Each replay is judged by itself, not with the page's "
@@ -43,11 +55,15 @@ def section(found: Mapping[str, Sequence[Told]]) -> str:
     return f"{heading(2, 'replays', 'Trained otherwise')}<p>{escape(about)}</p>{parts}"
 
 
-def _replay(name: str, one: Replay, claims: Sequence[Claim]) -> str:
+def _replay(name: str, one: Replay | None, claims: Sequence[Claim], wrong: str) -> str:
+    if one is None:
+        return f'<p class="loud">{escape(wrong)}</p>'
     held = one.settings
     title = f"{name}: {' and '.join(_words(change) for change in one.changes)}, from step {held.at:,} to {held.until:,}"
     key = slug(f"replay-{name}-{one.folder.name}")
     orders = f"{count(len(one.complete), 'orders')}, {count(len(held.nulls), 'null branches')} in each."
+    if wrong:
+        return f'{heading(3, key, title)}<p class="quiet">{escape(orders)}</p><p class="loud">{escape(wrong)}</p>'
     pictures = [
         image(partial(plots.change_of_learning, change_of_learning(one.scores.loss)), lambda plot: _caption(one))
     ]
