@@ -19,7 +19,7 @@ from ..replays.result import folders_of
 from .html import escape, folded, heading, image, slug, told, worded
 
 Told = tuple[Replay | None, list[Claim], str]
-"""A replay, its claims, and what went wrong; no replay where its folder can't be read."""
+"""A replay, its claims, and the error; no replay where its folder can't be read."""
 
 
 def replayed(looks: Sequence[FirstLook]) -> dict[str, list[Told]]:
