@@ -15,7 +15,9 @@ import crashing
 import neural_microscope as nm
 import small_runs
 from neural_microscope import changes, replays
-from neural_microscope.changes import incoming, outgoing
+from neural_microscope.changes.change import Fork
+from neural_microscope.changes.images import SetChange
+from neural_microscope.changes.units import incoming, outgoing
 from neural_microscope.config import ConfigError
 from neural_microscope.errors import RunError, UnknownName, WrongType
 
@@ -255,7 +257,7 @@ def test_what_batches_a_branch_sees(run: nm.Run, together: bool) -> None:
         torch.testing.assert_close(blurred.sum((1, 2, 3)), sharp.sum((1, 2, 3)), rtol=1e-4, atol=1e-4)
 
 
-def _seen(change: changes.SetChange, together: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _seen(change: SetChange, together: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Images and labels of the batches of 2 epochs, without those of weight 0: of a network by itself, or of the second of two."""
     from neural_microscope.training.feed import Fed, Feed, Feeds, order_of
 
@@ -478,8 +480,8 @@ def test_a_foreign_module_is_replayed_by_itself(tmp_path: Path) -> None:
         replay(run, tmp_path / "units", at=8, change=nm.changes.Ablate("layers.0", 1), model=module())
 
 
-def _fork(run: nm.Run, step: int) -> changes.Fork:
-    return changes.Fork(step, run.steps[-1], run.train_config, run.steps[-1])  # type: ignore[arg-type]
+def _fork(run: nm.Run, step: int) -> Fork:
+    return Fork(step, run.steps[-1], run.train_config, run.steps[-1])  # type: ignore[arg-type]
 
 
 def _training(run: nm.Run, step: int) -> nm.training.Training:

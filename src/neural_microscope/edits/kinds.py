@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..changes import Numbers, Withhold
+from ..changes import Withhold
+from ..changes.change import Numbers
 from ..config import CNNConfig, NetworkConfig
 from ..data import Dataset, ImageSet
 from ..doors import typed

@@ -12,7 +12,9 @@ import torch
 from scipy.special import log_softmax
 
 from ..analysis import causal, selectivity
-from ..changes import Ablate, Fork, incoming, outgoing, width
+from ..changes import Ablate
+from ..changes.change import Fork
+from ..changes.units import incoming, outgoing, width
 from ..config import ConfigError, TrainConfig
 from ..data import Dataset, ImageSet
 from ..errors import unknown

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from .. import changes as kinds
 from .. import config, devices, files
-from ..changes import APART, Change, Duplicate, Fork, Schedule, changes_of
+from ..changes import APART, Change, Duplicate, Schedule, changes_of
+from ..changes.change import Fork
+from ..changes.units import UnitChange, width
 from ..config import ConfigError, RecordConfig, TrainConfig
 from ..data import Dataset
 from ..doors import door
@@ -163,7 +165,7 @@ def _settings(
     kept = kept if kept.hook_points else replace(kept, hook_points=tuple(run.hook_points))
     steps = [at + step for step in schedule(kept, until - at, run.description["steps_per_epoch"])]
     own = isinstance(model, Network)
-    layers = [part.layer for part in parts if isinstance(part, kinds.UnitChange)]
+    layers = [part.layer for part in parts if isinstance(part, UnitChange)]
     if not layers and own:
         layers = [f"layers.{number}" for number in range(len(model.layers))]  # type: ignore[arg-type]
     return Settings(
@@ -409,7 +411,7 @@ def _widened(run: Run, layer: str) -> Widened:
     number = int(layer.split(".")[1]) + 1
     following = f"layers.{number}.{own.layers[number].kind}" if number < len(own.layers) else "output"
     read = own.get_submodule(following).weight
-    columns = read.shape[1] // kinds.width(own, layer) if read.ndim == 2 else 1
+    columns = read.shape[1] // width(own, layer) if read.ndim == 2 else 1
     return Widened(layer, f"{layer}.{own.get_submodule(layer).kind}", following, columns)
 
 

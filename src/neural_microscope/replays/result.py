@@ -17,7 +17,8 @@ from msgspec import Meta, Struct, to_builtins
 from torch import Tensor
 
 from .. import changes, documents, files
-from ..changes import Change, UnitChange
+from ..changes import Change
+from ..changes.units import UnitChange
 from ..config import ConfigError
 from ..documents import Count, Digest, Text
 from ..doors import door
