@@ -26,7 +26,7 @@ from . import __version__, config, devices, documents, files, recordable
 from .config import LoopConfig, RecordConfig, TrainConfig
 from .data import Dataset, ImageSet, load
 from .doors import door
-from .errors import RunError, UnknownName
+from .errors import DataError, RunError, UnknownName
 from .hooks import ActivationCache, bare, evaluation, hooked
 from .hooks.wrap import stated
 from .models import Network, build
@@ -566,21 +566,33 @@ def checked_inputs(
             f"{folder} records a {about['model']['class']}, which has no config here; give one to load the weights into: "
             f"nm.resume({str(folder)!r}, model=…)"
         )
+    data = recorded_data(folder, about, data)
+    recorded = about["versions"]["torch"]
+    if torch.__version__ != recorded:
+        print(f"note: recorded with torch {recorded}, resumed with {torch.__version__}", file=sys.stderr)
+    return data
+
+
+@door
+def recorded_data(folder: Path, about: dict[str, Any], data: Dataset | None) -> Dataset:
+    """The data that a run was trained on; any other is a RunError.
+
+    Args:
+        folder: The run folder.
+        about: The content of its run.json.
+        data: Training and test images; None: the set that `load` knows by the recorded name, which may not be a path: the run's author
+            chose it.
+    """
     if data is None:
         name = about["data"]["name"]
         try:
             if not re.fullmatch(r"\w[\w .-]*", name):
-                raise RunError(f"{name!r} is no name of data")  # it may be a path, which the run's author chose
+                raise RunError(f"{name!r} is no name of data")
             data = load(name)
-        except (RunError, UnknownName) as error:
-            raise RunError(
-                f"{folder}: {error}. Give the data it was trained on: nm.resume({str(folder)!r}, data=…)"
-            ) from None
+        except (RunError, DataError, UnknownName) as error:
+            raise RunError(f"{folder}: {error}. Give the data it was trained on: data=…") from None
     if data.sha256 != about["data"]["sha256"]:
         raise RunError(f"{folder} was trained on other images than this {data.name}: the hashes differ")
-    recorded = about["versions"]["torch"]
-    if torch.__version__ != recorded:
-        print(f"note: recorded with torch {recorded}, resumed with {torch.__version__}", file=sys.stderr)
     return data
 
 

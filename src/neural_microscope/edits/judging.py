@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,11 +13,12 @@ from ..analysis.edits import distance_from_retrained, edit_price
 from ..claim import Claim, tested
 from ..claim import judge as judged
 from ..config import TrainConfig
-from ..data import Dataset, ImageSet, load
+from ..data import Dataset, ImageSet
 from ..doors import door
-from ..errors import RunError, UnknownName
+from ..errors import RunError
 from ..hooks import activations
 from ..models import Network, build
+from ..recording import recorded_data
 from ..run import Run
 from ..training.feed import Feed, order_of
 from ..training.population import train_branches
@@ -221,17 +221,7 @@ def _subject(run: Run, data: Dataset | None, seed: int) -> Subject:
         )
     if run.task != "classification" or run.status != "finished":
         raise RunError(f"{run.folder} is a {run.task} run, {run.status}; edits need a finished classification run")
-    if data is None:
-        name = about["data"]["name"]
-        try:
-            if not re.fullmatch(r"\w[\w .-]*", name):
-                raise RunError(f"{name!r} is no name of data")  # it may be a path, which the run's author chose
-            data = load(name)
-        except (RunError, UnknownName) as error:
-            raise RunError(f"{run.folder}: {error}. Give the data it was trained on: data=…") from None
-    if data.sha256 != about["data"]["sha256"]:
-        raise RunError(f"{run.folder} was trained on other images than this {data.name}: the hashes differ")
-    return Subject(run.model(), data, config, seed)
+    return Subject(run.model(), recorded_data(run.folder, about, data), config, seed)
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------------

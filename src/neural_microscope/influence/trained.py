@@ -8,8 +8,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..config import TrainConfig
-from ..data import Dataset, load
-from ..errors import DataError, RunError, UnknownName
+from ..data import Dataset
+from ..errors import DataError, RunError
+from ..recording import recorded_data
 from ..run import Run
 from ..training import noisy_labels
 
@@ -50,15 +51,7 @@ def _settings(run: Run) -> TrainConfig:
 
 def data_of(run: Run, data: Dataset | None) -> Dataset:
     """The data that a run was trained on: those given, if they are, or those that `load` knows by the recorded name."""
-    about = run.description["data"]
-    if data is None:
-        try:
-            data = load(about["name"])
-        except (DataError, UnknownName, OSError) as error:
-            raise RunError(f"{run.folder}: {error}. Give the data it was trained on: data=…") from None
-    if data.sha256 != about["sha256"]:
-        raise RunError(f"{run.folder} was trained on other images than this {data.name}: the hashes differ")
-    return data
+    return recorded_data(run.folder, run.description, data)
 
 
 def labels_of(run: Run, data: Dataset) -> Tensor:
