@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from neural_microscope.errors import DataError, MicroscopeError
 from neural_microscope.processes import Job, Steps, one_by_one, side_by_side
@@ -116,6 +116,18 @@ def test_results_come_by_name_from_processes_of_one_thread_and_what_they_tell_co
 def test_steps_get_their_results_in_order_here_and_in_another_process() -> None:
     assert {name: one_by_one(one, nothing) for name, one in growers().items()} == GROWN
     assert side_by_side(growers(), nothing, workers=1) == GROWN
+
+
+def test_jobs_in_this_process_take_one_thread_and_leave_the_number_as_it_was() -> None:
+    counting(0, nothing)  # loads the libraries
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threadpool_limits(2):
+            assert one_by_one(once(partial(counting, 1)), nothing)["threads"] == {1}
+            assert counting(2, nothing)["threads"] == {2}
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_error_of_one_is_raised_here_and_the_other_is_interrupted(tmp_path: Path) -> None:

@@ -23,14 +23,32 @@ Steps = Generator[list[Job], list[Any], Any]
 
 
 def one_by_one(steps: Steps, tell: Callable[..., None]) -> Any:
-    """The result of ``steps``, its jobs run in this process."""
+    """The result of ``steps``, its jobs run in this process, on one thread as in others: more make small matrices slower, and beside
+    other work many times slower.
+    """
     results: list[Any] | None = None
     while True:
         try:
             jobs = next(steps) if results is None else steps.send(results)
         except StopIteration as end:
             return end.value
-        results = [job(tell) for job in jobs]
+        with one_thread():
+            results = [job(tell) for job in jobs]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch and for the libraries of numpy and scipy, here; then again as many as before."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def side_by_side(work: Mapping[str, Steps], tell: Callable[..., None], workers: int = 2) -> dict[str, Any]:
@@ -130,10 +148,6 @@ def _work(pipe: connection.Connection) -> None:
     """The loop of a process: job after job on one thread, until there are no more or one fails."""
     # Libraries read these when imported, which may be in the middle of a job.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
     with suppress(KeyboardInterrupt), Stops(patient=True, anyway=True):
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -145,7 +159,7 @@ def _work(pipe: connection.Connection) -> None:
             except Exception as error:  # not unpicklable
                 return _failed(pipe, error)
             try:
-                with threadpool_limits(1):  # libraries loaded before
+                with one_thread():  # libraries loaded by then
                     pipe.send(("done", job(lambda *content: pipe.send(("told", content)))))
             except BaseException as error:
                 return _failed(pipe, error)

@@ -20,7 +20,7 @@ from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
 from ..plots.style import classes_called
-from ..processes import one_by_one
+from ..processes import one_by_one, one_thread
 from ..run import Run, network_names
 from . import html, links
 from .body import body
@@ -133,7 +133,8 @@ def compose(
     names = network_names([group[0].run for group in groups])
     groups = [[replace(look, name=name) for look in group] for group, name in zip(groups, names, strict=True)]
     shown = [group[0] for group in groups]
-    told, side = findings([look for group in groups for look in group]), pairs(shown)
+    with one_thread():
+        told, side = findings([look for group in groups for look in group]), pairs(shown)
     ats: list[FirstLook | Pair] = [*shown, *side]
     told += [_by_channel(claim, at) for at in ats for claim in spoken(descriptions(at, told), shown)]
     told += [

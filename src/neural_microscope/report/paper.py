@@ -20,7 +20,7 @@ from ..config import OPTIMIZERS, LoopConfig
 from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
-from ..processes import one_by_one
+from ..processes import one_by_one, one_thread
 from ..run import Run, network_names
 from .tasks import by_task
 
@@ -78,7 +78,8 @@ def claims(runs: Sequence[Run | FirstLook], *, progress: Progress | None = None)
 
     >>> nm.report.claims([run]).to_dataframe()  # doctest: +SKIP
     """
-    return _table(findings(_named(runs, progress)))
+    with one_thread():
+        return _table(findings(_named(runs, progress)))
 
 
 def _table(found: Sequence[Claim]) -> xr.Dataset:
@@ -136,7 +137,8 @@ def write_json(runs: Sequence[Run | FirstLook], path: str | Path, *, progress: P
     'claims.json'
     """
     path, looks = files.writable(path), _named(runs, progress)
-    found = findings(looks)
+    with one_thread():
+        found = findings(looks)
     document = {
         "format_version": FORMAT_VERSION,
         "neural-microscope": __version__,
