@@ -11,6 +11,7 @@ import test_causal_plots
 import test_dictionary_plots
 import test_dynamics_plots
 import test_geometry_plots
+import test_influence_plots
 import test_plots
 import test_predictions_plots
 import test_similarity_plots
@@ -25,6 +26,7 @@ MODULES = (
     test_dictionary_plots,
     test_dynamics_plots,
     test_geometry_plots,
+    test_influence_plots,
     test_plots,
     test_predictions_plots,
     test_similarity_plots,

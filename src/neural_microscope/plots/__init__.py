@@ -35,6 +35,7 @@ from .geometry import (
     pca_over_time,
     subspaces,
 )
+from .influence import influence_agreement, influential_images
 from .overview import overview
 from .predictions import confusion, image_lives, probes, reliability
 from .similarity import displacement, drift, similarity_matrix, unit_drift
