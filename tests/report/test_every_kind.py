@@ -74,6 +74,8 @@ def reported(*words: object, output: Path) -> str:
 def test_five_seeds_are_one_network_with_k_of_n(seeds: list[Path], tmp_path: Path) -> None:
     text = reported(*seeds, output=tmp_path / "page.html")
     assert "of 5 seeds" in text
+    ends = [float(nm.Run.open(one).log["test_accuracy"][-1]) for one in seeds]
+    assert f"5 seeds, with test accuracies from {min(ends):.2%} to {max(ends):.2%};" in text
     assert "Do units recur on other seeds?" in text
     assert {*re.findall(r'href="#([^"]*)"', text)} <= {*re.findall(r' id="([^"]*)"', text)}
     assert {claim["network"] for claim in Elements(text).stored.values()} <= {"MLP", "", "calibration"}

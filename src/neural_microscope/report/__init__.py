@@ -15,7 +15,7 @@ import xarray as xr
 from .. import files
 from ..analysis.findings import descriptions, findings, populations, seeds, verdicts
 from ..analysis.look import FirstLook, Pair, Progress, kept, pairs
-from ..claim import Claim
+from ..claim import Claim, say
 from ..doors import door
 from ..errors import RunError
 from ..phantoms.calibration import claims as calibrated
@@ -83,6 +83,21 @@ def _by_channel(claim: Claim, at: FirstLook | Pair) -> Claim:
     return replace(claim, yes=said.replace("(median unit)", "(median of units and channels)"))
 
 
+def _over_seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
+    """The number of seeds, and of several their test accuracies."""
+    told = seeds(groups)
+    for at, group in enumerate(groups):
+        ends = [float(look.run.log["test_accuracy"][-1]) for look in group if "test_accuracy" in look.run.log]
+        if len(ends) == len(group) > 1:
+            said = (
+                "{seeds:#seed}, with test accuracies from {lowest:2%} to {highest:2%}; each claim states on how many it is shown. "
+                "Its numbers and pictures are those of the first."
+            )
+            numbers = {"seeds": len(group), "lowest": min(ends), "highest": max(ends)}
+            told[at] = replace(say("seeds", said, **numbers), network=group[0].name)
+    return told
+
+
 @door
 def expected(runs: Sequence[Run]) -> float:
     """About how many seconds a report takes on one core; it may be wrong by a factor of two.
@@ -139,7 +154,7 @@ def compose(
     told += [_by_channel(claim, at) for at in ats for claim in spoken(descriptions(at, told), shown)]
     told += [
         *(one for one in verdicts(told) if one.network in names),
-        *seeds(groups),
+        *_over_seeds(groups),
         *([] if calibration is None else calibrated(calibration, len(groups))),
     ]
     images = {at.name: (drawn or {}).get(at.name) or one_by_one(drawing(at), _drawing(at.name, progress)) for at in ats}
