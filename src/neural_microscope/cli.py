@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
@@ -489,6 +490,7 @@ def main(stops: Stops | None = None) -> None:
     commands = (demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep)
     with nullcontext(stops) if stops else Stops(at_once=True) as stops:
         try:
+            _once(sys.argv[1:])
             tyro.extras.subcommand_cli_from_dict(
                 {command.__name__: _loaded(command, stops) for command in commands},
                 prog="microscope",
@@ -550,6 +552,14 @@ def _continues(run: Path) -> str:
 
 def _say(text: str) -> None:
     print(shown(text), flush=True)
+
+
+def _once(words: Sequence[str]) -> None:
+    """Ends with code 2 if an option is given twice: only the last would count."""
+    given = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    for name, times in Counter(given).items():
+        if times > 1:
+            _fail(f"{name} is given {times} times; give it once, with all its values after it", 2)
 
 
 def _fail(text: str, code: int) -> None:

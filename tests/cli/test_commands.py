@@ -116,6 +116,14 @@ def test_wrong_usage_exits_with_2() -> None:
         assert microscope(*words).returncode == 2, words
 
 
+def test_an_option_given_twice_is_refused_since_its_first_values_would_be_lost(tmp_path: Path) -> None:
+    done = microscope("sweep", "mlp", "--set", "hidden=4", "--set", "epochs=1,2", "--out", tmp_path / "x")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "microscope: --set is given 2 times; give it once, with all its values after it\n",
+    )
+
+
 def test_settings_that_can_not_be_are_one_line(tmp_path: Path) -> None:
     done = microscope("train", "mlp", *SMALL, "--dropout", 1.5, "--out", tmp_path / "x")
     assert done.returncode in (1, 2)
