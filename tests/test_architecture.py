@@ -106,6 +106,16 @@ def test_every_module_has_a_room() -> None:
     assert {room(module) for module in modules()} <= known
 
 
+def test_no_module_gives_one_name_two_values() -> None:
+    """The second would hold for the first's users too."""
+    for path in ROOT.rglob("*.py"):
+        body = ast.parse(path.read_text("utf-8")).body
+        names = [
+            name.id for one in body if isinstance(one, ast.Assign) for name in one.targets if isinstance(name, ast.Name)
+        ]
+        assert len(names) == len(set(names)), (path, sorted(names))
+
+
 @pytest.mark.parametrize("statement", ["import neural_microscope", "import neural_microscope.cli"])
 def test_the_front_doors_import_nothing_heavy(statement: str) -> None:
     heavy = {"torch", "msgspec", "zarr", "xarray", "matplotlib", "sklearn", "scipy", "pandas"}

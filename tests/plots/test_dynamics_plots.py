@@ -33,6 +33,13 @@ def lives(silent: bool = True) -> xr.Dataset:
     )
 
 
+def exponential(count: int) -> xr.DataArray:
+    coords = {"step": ("snapshot", STEPS[:count])}
+    return xr.DataArray(
+        RNG.exponential(size=(count, 20, 6)), dims=("snapshot", "example", "unit"), coords=coords, name="layer"
+    )
+
+
 def by_class(counts: np.ndarray | None = None) -> xr.Dataset:
     accuracy = np.linspace(0, 1, 5)[:, None] * np.linspace(0.7, 1, 10)
     log = xr.Dataset(
@@ -79,7 +86,7 @@ def test_the_rule_of_thumb_is_drawn_and_named_as_one() -> None:
 
 
 @pytest.mark.parametrize("narrow", [True, False])
-@pytest.mark.parametrize("decades", [0.5, 1, 2, 4])
+@pytest.mark.parametrize("decades", [0.5, 1, 2, 4, 6, 9])
 def test_the_ticks_of_small_panels_lie_apart_and_are_some(decades: float, narrow: bool) -> None:
     flow = dynamics.gradient_flow(gradients())
     wide = flow.assign(
@@ -90,3 +97,19 @@ def test_the_ticks_of_small_panels_lie_apart_and_are_some(decades: float, narrow
         low, high = axes.get_ylim()
         assert 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 4
         assert apart(axes.yaxis)
+
+
+@pytest.mark.filterwarnings("error:constrained_layout")
+@pytest.mark.parametrize("narrow", [False, True])
+def test_each_of_twenty_layers_has_a_panel_that_can_be_read(narrow: bool) -> None:
+    layers = {f"layers.{n}": dynamics.activity(exponential(5)) for n in range(20)}
+    plot = plots.unit_states(layers, narrow=narrow)
+    plot.draw_without_rendering()
+    inches = [axes.get_window_extent().width / plot.dpi for axes in plot.axes]
+    assert (len(inches), min(inches) > 0.7) == (20, True)
+
+
+@pytest.mark.parametrize(("count", "axis"), [(2, "the 2 snapshots measured"), (4, "optimizer step (0: untrained)")])
+def test_only_two_snapshots_stand_side_by_side(count: int, axis: str) -> None:
+    table = dynamics.activity(exponential(count))
+    assert plots.unit_states({"layers.0": table}).axes[0].get_xlabel() == axis

@@ -125,7 +125,9 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         shares = table[list(states)].mean(axis)
         title = f"{style.short(name)} ({count(table.sizes[axis], f'{axis}s')})"
         curves = [(label, shares, state) for state, label in states.items()]
-        forms.over_steps(axes, curves, factor=100, title=title, ylim=(-3, 103))
+        short = {"xlabel": "optimizer step"} if len(activities) > style.BESIDE else {}
+        forms.over_steps(axes, curves, factor=100, title=title, ylim=(-3, 103), **short)
+    forms.outer_labels(panels)
     panels[0].set_ylabel("share of units (%)")
     forms.legend_below(figure, panels[0])
     return figure.says(
@@ -164,8 +166,12 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
         column[1].set(xlabel="optimizer step", xlim=(0.9, None))
     for axes in panels:  # when all have been drawn: they share their axes
         forms.fewer_ticks(axes)
-    panels[0].set_ylabel("norm of the gradient")
-    lower[0].set_ylabel("update / weights")
+    forms.outer_labels(panels)
+    named = (
+        0 if panels[0].get_subplotspec().get_gridspec().nrows == 2 else len(layers) // 2
+    )  # not cut by the upper edge
+    panels[named].set_ylabel("norm of the gradient")
+    lower[named].set_ylabel("update / weights")
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
     return figure.says(
         f"Gradient norm and update-to-weight ratio of {', '.join(layers)} against the step, log axes; the line is the median of "

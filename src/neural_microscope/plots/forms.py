@@ -508,8 +508,17 @@ def _side_by_side(axes: Axes, steps: np.ndarray) -> None:
     axes.set_xlabel(f"the {len(steps)} snapshots measured")
 
 
-FEW = 4
+TICKS = 4
 """Ticks that fit on an axis of a small panel."""
+
+
+def outer_labels(panels: Sequence[Axes]) -> None:
+    """Leaves the name of the axis of steps to the lowest panel of each column."""
+    places = [axes.get_subplotspec() for axes in panels]
+    lowest = {place.colspan.start: place.rowspan.start for place in places if place}
+    for axes, place in zip(panels, places, strict=True):
+        if place and place.rowspan.start < lowest[place.colspan.start]:
+            axes.set_xlabel("")
 
 
 def fewer_ticks(axes: Axes) -> None:
@@ -517,13 +526,13 @@ def fewer_ticks(axes: Axes) -> None:
     ticks on its log axis.
     """
     words = axes.get_xticklabels()
-    for tick in words[1::2] if len(words) > FEW else []:
+    for tick in words[1::2] if len(words) > TICKS else []:
         tick.set_visible(False)
     if axes.get_yscale() == "log":
         low, high = axes.get_ylim()
         for subs in ((1, 2, 5), (1, 3), (1,)):
-            axes.yaxis.set_major_locator(LogLocator(subs=subs))
-            if sum(low <= tick <= high for tick in axes.get_yticks()) <= FEW:
+            axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=TICKS))
+            if 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= TICKS:
                 break
 
 

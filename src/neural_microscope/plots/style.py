@@ -454,27 +454,37 @@ def empty(width: float | str, height: float, theme: Theme) -> Plot:
     return figure
 
 
+BESIDE = 5
+"""The most panels of one scale in a row of a wide figure."""
+
+
 def new(
     width: float | str, height: float, theme: Theme, rows: int = 1, columns: int = 1, **panels: Any
 ) -> tuple[Plot, list[Axes]]:
     """A figure and its panels, row after row. ``panels``: options of ``Figure.subplots``. In a narrow one, what stands beside each other
-    stands below each other.
+    stands below each other; in a wide one, more than ``BESIDE`` panels of one scale stand in several rows.
     """
-    if not narrow() or width == "narrow":
-        figure = empty(width, height, theme)
-        return figure, list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
-    if (
-        rows == 2 and columns > 2
-    ):  # two rows of panels become two columns, so that each panel keeps its place in the list
+    slim = narrow() and width != "narrow"
+    size = "narrow" if slim else width
+    if rows == 2 and columns > (2 if slim else BESIDE):
+        # two rows of panels become two columns, so that each panel keeps its place in the list
         shared = {key: {"row": "col", "col": "row"}.get(value, value) for key, value in panels.items()}
-        figure = empty("narrow", 0.6 + 1.15 * columns, theme)
+        figure = empty(size, 0.6 + 1.15 * columns, theme)
         return figure, list(figure.subplots(columns, 2, squeeze=False, **shared).T.ravel())
-    if rows == 1 and 1 < columns <= 4:
+    count = rows * columns
+    if rows == 1 and slim and 1 < columns <= 4:
         rows, columns = (2, 2) if columns == 4 else (columns, 1)
         height *= 1.35 if columns == 2 else 0.62 * rows
         panels.pop("width_ratios", None)
-    figure = empty("narrow", height, theme)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
+    elif rows == 1 and columns > BESIDE and panels.get("sharey"):
+        columns = 2 if slim else BESIDE - 1
+        rows = -(-count // columns)
+        height *= 0.62 * rows
+    figure = empty(size, height, theme)
+    every = list(figure.subplots(rows, columns, squeeze=False, **panels).ravel())
+    for spare in every[count:]:
+        spare.remove()
+    return figure, every[:count]
 
 
 def plot_of(axes: Axes) -> Plot:
