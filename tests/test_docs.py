@@ -37,9 +37,9 @@ def test_the_readmes_numbers_are_the_codes() -> None:
     digits = nm.data.load("digits")
     record = open_record()
     rate = claims(record)[0].numbers
-    assert len([*ROOT.glob("notebooks/*.ipynb")]) == readme.count(".ipynb)") == 11
+    assert len([*ROOT.glob("notebooks/*.ipynb")]) == readme.count(".ipynb)") == 12
     for words in (
-        "course of eleven notebooks",
+        "course of twelve notebooks",
         f"the {len(digits.train) + len(digits.test):,} digits",
         f"{NETWORKS} untrained networks",
         f"at most {ALPHA:.0%} of reports on one network may contain a false claim (in calibration, {rate['false']} of {rate['pages']} did)",

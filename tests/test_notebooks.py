@@ -72,8 +72,8 @@ def _number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", ""))
 
 
-def test_there_are_eleven() -> None:
-    assert [source.name[:2] for source in SOURCES] == [f"{number:02}" for number in range(11)]
+def test_there_are_twelve() -> None:
+    assert [source.name[:2] for source in SOURCES] == [f"{number:02}" for number in range(12)]
 
 
 @sources

@@ -78,7 +78,7 @@ by_number = pytest.mark.parametrize("question", questions(), ids=lambda question
 
 def test_each_lesson_has_five_questions() -> None:
     wanted = [f"{lesson}.{number}" for lesson in NOTEBOOKS for number in range(1, 6)]
-    assert len(wanted) == 55
+    assert len(wanted) == 60
     assert re.findall(r"^\*\*(\d\d\.\d)\*\*", QUIZZES, re.M) == wanted
     assert [question.number for question in questions()] == wanted, "a question without its answer and section"
     for number, quiz in zip(NOTEBOOKS, re.findall("^## .*$", QUIZZES, re.M), strict=True):

@@ -22,7 +22,7 @@ MADE = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
 def test_it_copies_the_exercises_and_on_request_the_answers(tmp_path: Path) -> None:
     done = microscope("learn", tmp_path / "mine", "--no-open")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path / 'mine'}: 11 notebooks copied\n"
+    assert done.stdout == f"{tmp_path / 'mine'}: 12 notebooks copied\n"
     assert {path.name for path in (tmp_path / "mine").iterdir()} == MADE
     microscope("learn", tmp_path / "mine", "--solved", "--no-open")
     assert {path.name for path in (tmp_path / "mine" / "solved").iterdir()} == MADE
@@ -35,7 +35,7 @@ def test_what_is_there_is_kept_and_named(tmp_path: Path) -> None:
     mine.write_text("my work")
     (tmp_path / "01_MLP_for_Interpretability.ipynb").symlink_to("nowhere")
     done = microscope("learn", tmp_path, "--no-open")
-    assert "9 notebooks copied" in done.stdout
+    assert "10 notebooks copied" in done.stdout
     assert f"kept, because they were there: {mine.name}, 01_MLP_for_Interpretability.ipynb" in done.stdout
     assert mine.read_text() == "my work"
     assert not (tmp_path / "nowhere").exists()
@@ -47,7 +47,7 @@ def test_links_to_the_documentation_lead_to_the_repository_or_are_gone(
 ) -> None:
     monkeypatch.setattr(lessons, "_repository", lambda: repository)
     copied, _ = lessons.copy(tmp_path, solved=True)
-    assert len(copied) == 22
+    assert len(copied) == 24
     for path in copied:
         nbformat.validate(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
         text = path.read_text("utf-8")
@@ -74,7 +74,7 @@ def test_without_jupyterlab_it_copies_and_says_what_to_install(tmp_path: Path, m
     done = microscope("learn", tmp_path)
     assert done.returncode == 1
     assert "pip install 'neural-microscope[notebooks]'" in done.stderr
-    assert len(list(tmp_path.glob("*.ipynb"))) == 11
+    assert len(list(tmp_path.glob("*.ipynb"))) == 12
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert any(need.startswith("jupyterlab") for need in extras["notebooks"])
 
