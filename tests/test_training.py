@@ -21,6 +21,7 @@ from neural_microscope.config import ConfigError
 from neural_microscope.data import Dataset, ImageSet, batches
 from neural_microscope.errors import DataError
 from neural_microscope.training import Observer, Training, learning_rate, noisy_labels
+from neural_microscope.training.scores import right
 
 DATA = small_runs.data()
 
@@ -524,6 +525,18 @@ def test_an_image_whose_logits_hold_nan_counts_as_wrong() -> None:
     assert found.accuracy == 0
     assert found.accuracy_by_class.tolist() == [0, 0, 0]
     assert math.isnan(found.loss)
+
+
+@pytest.mark.parametrize("shape", [(200, 5), (6, 5, 40)])
+def test_of_equal_logits_the_first_class_is_the_prediction_and_nan_is_none(shape: tuple[int, ...]) -> None:
+    """Against NumPy's argmax, on logits with many ties, for one network and for several."""
+    rng = np.random.default_rng(0)
+    logits = rng.integers(-1, 2, shape).astype(np.float32)
+    logits[rng.random(shape) < 0.03] = np.nan
+    labels = rng.integers(5, size=(shape[0], *shape[2:]))
+    expected = (np.nan_to_num(logits, nan=-9).argmax(1) == labels) & ~np.isnan(logits).any(1)
+    assert 0.1 < expected.mean() < 0.9
+    np.testing.assert_array_equal(right(torch.from_numpy(logits), torch.from_numpy(labels)), expected)
 
 
 def test_evaluate_leaves_modes_and_gradients_alone() -> None:
