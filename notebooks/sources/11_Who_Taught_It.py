@@ -7,7 +7,7 @@
 # give it in a second. That is the easy half, and it is where most stories about influence end.
 #
 # The other half is to find out whether the numbers are right. For a small network that is possible: leave the images out, train again, and look. You will see that this truth is itself noisy, that some questions can't be
-# answered at all, and that a good-looking test can be passed without looking at any network. At the end we turn it around. If we *edit* a network so that it forgets a class, is it now like a network that never saw that class?
+# answered at all, and that a test is worth as much as its control. At the end we turn it around. If we *edit* a network so that it forgets a class, is it now like a network that never saw that class?
 #
 # **You will be able to**
 #
@@ -86,8 +86,8 @@ lesson.say(f"""*What to look at:* the two longest bars. Test image {image} is of
 (p = {own[image]:.2f}).""")
 
 # %% [markdown]
-# As the number to explain we take the [*margin*](../docs/glossary.md) of the image, log p / (1 − p) with p the probability of its own class. It is the image's own logit minus the log-sum-exp of the others: above 0 its class has more than half
-# of the probability.
+# As the number to explain we take the [*margin*](../docs/glossary.md) of the image as the literature on influence has it: log p / (1 − p), with p the probability of its own class. It is the logit of that class minus the log-sum-exp of all others (not, as elsewhere, minus the
+# highest other): above 0 the class has more than half of the probability.
 #
 # Now, what does a training image do to it? In one step of gradient descent on that image alone all weights move by −rate × (gradient of the image's loss). And to first order, the margin moves by (gradient of the margin) · (movement of the weights).
 # So one number decides: the product of two gradients. Let's do it with a network in the middle of its training, and then really take the step.
@@ -713,7 +713,7 @@ if lesson.reveal("best", best):
 #
 # The agreement is about *ranks*, for *this* network, trained for *this* long. On a network that has trained for a short time nearly everything depends on which classes are left out, and then pixels do very well.
 #
-# ## 6. A test that is too easy
+# ## 6. Planted mistakes
 #
 # There is a popular way to show that influence works. Plant mistakes: copy test images into the training images, with a wrong label. Each copy should be the most harmful training image of its own test image. Let's do it with twenty test images that the network classifies
 # correctly, giving each copy the label that was second. **For how many of the twenty is the copy the most harmful of all images, by pixel similarity alone?**

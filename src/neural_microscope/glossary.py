@@ -246,7 +246,11 @@ TERMS = (
         "A layer's inputs are given mean 0 and standard deviation 1: over the units for each image, or over a batch for each unit.",
     ),
     Term("dropout", "At each training step random units are set to zero."),
-    Term("margin", "The true class's logit minus the highest other."),
+    Term(
+        "margin",
+        "The true class's logit minus the highest other.",
+        "Where influence is the subject, minus the log-sum-exp of all others: the log-odds log p / (1 − p) of the class.",
+    ),
     Term(
         "learned at",
         "The snapshot from which an image stays correctly classified to the end of training.",
