@@ -153,11 +153,13 @@ if lesson.reveal("others", raising):
 {predicted} helps class {true} too.{f" Most images of {most} do." if most else ""}""")
 
 # %% [markdown]
-# `estimate(method="last")` did that for all images at once. How, without a gradient by all the weights for each of them? The gradient of a number by the weights of one linear layer is a table: the slope δ at the layer's output, times the layer's
-# input h. Add the bias, whose gradient is δ. The product of two such gradients never needs the tables.
+# `estimate(method="last")` did that for all images at once.
 #
 # ### Exercise 1: a product without gradients
 # *Difficulty ●●○○ · 15 minutes*
+#
+# How does it do that, without a gradient by all the weights for each image? The gradient of a number by the weights of one linear layer is a table: the slope δ at the layer's output, times the layer's input h. Add the bias, whose gradient is δ. The
+# product of two such gradients never needs the tables.
 #
 # Write `product(slopes, inputs, slopes_b, inputs_b)`. Each of the four is a list with a vector for each linear layer: for the first example the slopes δ at the layer's outputs and the layer's inputs h, then the same of the second. Every
 # layer has a bias. Return the product of the two gradients by *all* weights and biases, as one number.
