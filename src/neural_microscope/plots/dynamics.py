@@ -125,7 +125,7 @@ def unit_states(activities: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         shares = table[list(states)].mean(axis)
         title = f"{style.short(name)} ({count(table.sizes[axis], f'{axis}s')})"
         curves = [(label, shares, state) for state, label in states.items()]
-        short = {"xlabel": "optimizer step"} if len(activities) > style.BESIDE else {}
+        short: dict[str, Any] = {"xlabel": "optimizer step"} if len(activities) > style.BESIDE else {}
         forms.over_steps(axes, curves, factor=100, title=title, ylim=(-3, 103), **short)
     forms.outer_labels(panels)
     panels[0].set_ylabel("share of units (%)")
@@ -167,9 +167,8 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
     for axes in panels:  # when all have been drawn: they share their axes
         forms.fewer_ticks(axes)
     forms.outer_labels(panels)
-    named = (
-        0 if panels[0].get_subplotspec().get_gridspec().nrows == 2 else len(layers) // 2
-    )  # not cut by the upper edge
+    grid = panels[0].get_gridspec()
+    named = 0 if grid is not None and grid.nrows == 2 else len(layers) // 2  # not cut by the upper edge
     panels[named].set_ylabel("norm of the gradient")
     lower[named].set_ylabel("update / weights")
     forms.legend_below(figure, max(lower, key=lambda axes: len(axes.lines)))
