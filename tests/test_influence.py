@@ -19,6 +19,7 @@ from neural_microscope.config import ConfigError
 from neural_microscope.data import Dataset, ImageSet
 from neural_microscope.errors import DataError, RunError, UnknownName
 from neural_microscope.influence import Activation, Confusion, Prediction
+from neural_microscope.influence.targets import prediction_of
 
 DATA = small_runs.data()
 LABELS = DATA.train.label_tensor()
@@ -88,6 +89,11 @@ def test_tracin_is_the_sum_over_snapshots_of_rate_times_product(run: nm.Run) -> 
         *("margin of image 0", "margin of image 4", "loss of image 2", "0 over 1", "layers.0 unit 2")
     ]
     np.testing.assert_array_equal(found["label"], DATA.train.labels)
+
+
+def test_a_name_tells_the_image_and_whether_a_rise_helps() -> None:
+    names = [name for target in (*TARGETS, Activation("layers.0", 1, images=8)) for name in target.names(DATA.test)]
+    assert [prediction_of(name) for name in names] == [(0, 1), (4, 1), (2, -1), (None, 1), (None, 0), (None, 0)]
 
 
 def test_one_step_of_gradient_descent_on_an_image_is_what_tracin_says(run: nm.Run) -> None:

@@ -4,18 +4,21 @@ import { createContext } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Lab } from "./lab";
 import { missions } from "./missions";
+import { firstReplay } from "./otherwise";
 import { type Bounds, fromHash, initial, type State, toHash } from "./state";
 import { linksOf } from "./sums";
 
 const known = new WeakMap<Lab, Bounds>();
 
-function boundsOf(lab: Lab): Bounds {
+export function boundsOf(lab: Lab): Bounds {
   if (!known.has(lab)) {
     known.set(lab, {
       images: lab.images.count,
       classes: lab.images.classes,
       frames: lab.frames,
       missions: missions(lab).length,
+      replays: lab.models.map((model) => model.data.replays?.length ?? 0),
+      asked: lab.models.reduce((most, model) => Math.max(most, model.data.influence?.asked.length ?? 0), 0),
       links: lab.models.map((model) => linksOf(model).map(({ place, sources }) => ({ place, sources, units: model.shapes[place][0] }))),
       units: lab.models.map((model) => model.data.layers.map((layer) => model.units(layer).count)),
     });
@@ -23,9 +26,13 @@ function boundsOf(lab: Lab): Bounds {
   return known.get(lab)!;
 }
 
+function startOf(lab: Lab): State {
+  return initial(lab.frames, lab.images.opening, firstReplay(lab));
+}
+
 /** The state encoded in the address. */
 export function addressed(lab: Lab): State {
-  return fromHash(location.hash, initial(lab.frames, lab.images.opening), boundsOf(lab));
+  return fromHash(location.hash, startOf(lab), boundsOf(lab));
 }
 
 /** A name for what leads from one address to the next, if a run of the same is one step of the history: a dragged slider, a growing stroke. */
@@ -90,7 +97,7 @@ export function useStore(lab: Lab, first: State): Store {
 
   function update(part: Partial<State> | ((now: State) => Partial<State>), amend = false): void {
     const next = { ...wanted.current, ...(typeof part === "function" ? part(wanted.current) : part) };
-    const hash = toHash(next, initial(lab.frames, lab.images.opening));
+    const hash = toHash(next, startOf(lab));
     if (hash !== written.current) {
       const now = gesture(written.current, hash);
       const blank = new URLSearchParams(written.current).get("d") === ""; // a first stroke belongs to the clearing before it
@@ -110,7 +117,7 @@ export function useStore(lab: Lab, first: State): Store {
     go(addressed(lab));
   };
   useEffect(() => {
-    write(toHash(first, initial(lab.frames, lab.images.opening)), false);
+    write(toHash(first, startOf(lab)), false);
     const listen = (event: PopStateEvent) => moved.current(event);
     addEventListener("popstate", listen);
     return () => removeEventListener("popstate", listen);

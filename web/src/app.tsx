@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Folds, type Store, Update, useStore } from "./address";
+import { boundsOf, Folds, type Store, Update, useStore } from "./address";
 import { Card } from "./card";
 import { placeOf, useChoosing } from "./choose";
 import { pinned } from "./compare";
@@ -11,6 +11,7 @@ import { SETTLED } from "./edges";
 import { Filter, amongOf } from "./filter";
 import { Guide } from "./guide";
 import { Inside, insideOf } from "./inside";
+import { Influence } from "./influence";
 import { Inspector, Kept, NARROW } from "./inspector";
 import { Invitation } from "./invitation";
 import { KeyList, useKeys } from "./keys";
@@ -21,9 +22,10 @@ import { EffectInWords, type Judged, NetworkDetails, NetworkRow } from "./networ
 import { first, Networks } from "./networks";
 import { Fold, useMedia } from "./parts";
 import { alike, centered, Ink, SIDE } from "./pen";
+import { Otherwise } from "./replay";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
-import { AT_FIRST, type ChangeItem, same, type State, type Tab, TABS, type UnitPlace } from "./state";
+import { AT_FIRST, type ChangeItem, same, type State, type Tab, tabsOf, type UnitPlace } from "./state";
 import { Copy, Share, Told } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
@@ -64,6 +66,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     [state.source, drawn],
   );
   const shown = state.shown ?? first(lab);
+  const tabs = tabsOf(boundsOf(lab));
   const seen = useMemo(
     () =>
       lazily(lab.models.length, (i) => {
@@ -185,7 +188,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       undo: () => undo?.(),
       redo: () => redo?.(),
       search: () => reveal("set", "#search"),
-      tab: (key) => reveal(TABS[Number(key) - 1], `#tab-${TABS[Number(key) - 1]}`),
+      tab: (key) => Number(key) <= tabs.length && reveal(tabs[Number(key) - 1], `#tab-${tabs[Number(key) - 1]}`),
       close: () => {
         if (several) setSeveral(false);
         else if (narrow && state.tab) select(null);
@@ -199,7 +202,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   );
 
   // Independent of the image, so not rendered again while the reader draws.
-  const time = useMemo(() => <Time lab={lab} shown={shown} theme={theme} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} />, [state.frame, state.scale, theme, shown.join()]);
+  const time = useMemo(() => <Time lab={lab} shown={shown} theme={theme} frame={state.frame} onFrame={(frame) => update({ frame })} scale={state.scale} onScale={(scale) => update({ scale })} replay={state.replay} />, [state.frame, state.scale, theme, shown.join(), state.replay]);
   const invitation = () => (
     <Invitation
       lab={lab}
@@ -249,6 +252,12 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     ),
     map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map, ...((map.network !== state.map.network || map.layer !== state.map.layer) && { look: AT_FIRST }) })} onLook={(look) => update({ look })} onImage={(source) => update({ source })} />,
     missions: () => <Guide lab={lab} state={state} update={update} onRemoved={() => setRemoved(true)} />,
+    training: () => (
+      <>
+        <Otherwise lab={lab} state={state} />
+        <Influence lab={lab} state={state} theme={theme} />
+      </>
+    ),
     python: () => <Python text={python(lab, state, pixels)} />,
   };
 
@@ -330,11 +339,11 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             />
           ))}
         </div>
-        <Inspector tab={state.tab} about={Object.values(state.selected ?? {}).join()} panels={panels} wait={moving} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
+        <Inspector tabs={tabs} tab={state.tab} about={Object.values(state.selected ?? {}).join()} panels={panels} wait={moving} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
         {time}
       </main>
       <Told text={removed ? words.guide.removed : ""} onGone={() => setRemoved(false)} />
-      {listed && <KeyList single={single} onSingle={setSingle} onClose={() => setListed(false)} />}
+      {listed && <KeyList tabs={tabs.length} single={single} onSingle={setSingle} onClose={() => setListed(false)} />}
       {state.inside && <Inside key={`${state.inside.network}.${state.inside.layer}`} lab={lab} state={state} theme={theme} seen={seen} inside={state.inside} />}
     </Folds.Provider>
     </Update.Provider>

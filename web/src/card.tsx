@@ -12,6 +12,7 @@ import { type Lab, useLater } from "./lab";
 import { short } from "./names";
 import { number } from "./numbers";
 import { Channels, glossary, Hint, nats, Numbers, OnNull, Pixels, Say, Term } from "./parts";
+import { Lost } from "./replay";
 import { same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
 import { type Kind, words } from "./words";
@@ -56,6 +57,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
       <Actions lab={lab} units={[at]} state={state} name={words.names.this[word]} />
       <Pin state={state} at={at} />
       {props.children}
+      <Lost lab={lab} at={at} state={state} />
       <Computed lab={lab} at={at} state={state} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
       {column ? <TopImages {...props} column={column} word={word} layer={layer} /> : <p aria-busy="true">{words.common.running}</p>}

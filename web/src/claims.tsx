@@ -25,6 +25,15 @@ export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
   );
 }
 
+/** A claim's verdict and sentence alone. */
+export function Headline({ claim }: { claim: ClaimData }): JSX.Element {
+  return (
+    <p class="claimed" data-claim={claim.id} data-verdict={claim.verdict}>
+      <span class="mark">{claim.verdict}</span> <span class="sentence">{withNames(claim.sentence[0].toUpperCase() + claim.sentence.slice(1))}</span>
+    </p>
+  );
+}
+
 /** Claims about a network and its layers; claims about single units are on their cards. */
 export function NetworkClaims({ lab, network }: { lab: Lab; network: number }): JSX.Element {
   const claims = lab.claims[network].filter((claim) => claim.unit === null);

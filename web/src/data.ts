@@ -47,6 +47,8 @@ export interface MeasureData {
 export interface ClaimData {
   id: string;
   rule: string;
+  /** The network that it is about; of a claim about influence the method. */
+  network: string;
   hook_point: string;
   unit: number | null;
   verdict: "shown" | "not shown" | "description";
@@ -83,6 +85,87 @@ export type StoredWeights = ({ kind: "float16" } | { kind: "float32" } | { kind:
   logit: number;
 };
 
+type Numbers = (number | null)[];
+
+/** Twins and branches at each step: the mean, and the lowest and the highest, over the orders of the batches. */
+export type Spread = Record<"twin" | "branch", { mean: Numbers; low: Numbers; high: Numbers }>;
+
+/** A replay of a network's training, as measured and judged in Python. */
+export interface ReplayData {
+  /** The name of its folder. */
+  name: string;
+  /** Why it could not be read or measured; else empty. */
+  wrong: string;
+  /** Its change and its steps, in words. */
+  title?: string;
+  at?: number;
+  until?: number;
+  orders?: number;
+  /** Null branches in each order. */
+  nulls?: number;
+  /** The units that are lost. */
+  lost?: { layer: number; unit: number }[];
+  claims?: ClaimData[];
+  steps?: number[];
+  loss?: Spread;
+  /** Percent. */
+  accuracy?: Spread;
+  /** Branch minus twin, test loss. */
+  change?: Record<"value" | "low" | "high" | "nullLow" | "nullHigh", Numbers>;
+  order_sd?: Numbers;
+  /** The ablation effect of the unit that rises most; `by`: the step from which its takeover is shown. */
+  takeover?: { unit: number; layer: string; by: number | null; orders: number; effect: Spread };
+}
+
+/** Places among the pictures, and their influences, the most extreme first. */
+export interface ExtremesData {
+  images: number[];
+  values: number[];
+}
+
+/** A set of training images: the first of them, and what its absence changed. */
+export interface GroupData {
+  images: number[];
+  size: number;
+  effect: number;
+  low: number;
+  high: number;
+}
+
+/** A target of influence. */
+export interface AskedData {
+  name: string;
+  /** Whether a rise helps the prediction (1), harms it (-1) or neither (0). */
+  sign: number;
+  /** Its test image among the pictures, and among the page's images. */
+  image: number | null;
+  probe: number | null;
+  estimates: { method: string; runs: number; raise: ExtremesData; lower: ExtremesData }[];
+  groups: { raise: GroupData[]; lower: GroupData[] }[];
+}
+
+/** Each method's agreement with retraining, by method. */
+export interface VerifiedData extends Record<"value" | "low" | "high" | "nullLow" | "nullHigh", Numbers> {
+  /** Why the question is refused; else empty. */
+  reason: string;
+  sets: number;
+  seeds: number;
+  targets: number;
+  vary: string;
+  reliability: number | null;
+  ceiling: number | null;
+  methods: string[];
+  claims: ClaimData[];
+}
+
+export interface InfluenceData {
+  asked: AskedData[];
+  /** The number of targets that were asked about. */
+  all: number;
+  verified: VerifiedData[];
+  images: { number: number[]; label: number[]; pixels: string };
+}
+
 export interface NetworkData {
   name: string;
   /** The network that this one differs from in its seed alone. */
@@ -113,6 +196,10 @@ export interface NetworkData {
   errors: number;
   maps: Record<string, { center: number[]; directions: number[][]; explained: number[]; chance: number[] }>;
   python: { run: string; module: boolean };
+  /** Its replays, the steps at which its training can be forked, and the influence of its training images, where there are any. */
+  replays?: ReplayData[];
+  forks?: number[];
+  influence?: InfluenceData;
 }
 
 export interface PageData {
@@ -196,6 +283,14 @@ export async function imagesOf(page: PageData): Promise<Images> {
   const { pixels, ...rest } = page.images;
   const found = Float32Array.from(await inflated(pixels), (value) => value / 255);
   return { ...rest, pixels: found };
+}
+
+/** The pictures of training and test images that an influence shows: `indices` are their numbers in the dataset. */
+export async function taughtOf(page: PageData): Promise<Images | null> {
+  const given = page.networks.find((network) => network.influence)?.influence!.images;
+  if (!given) return null;
+  const pixels = Float32Array.from(await inflated(given.pixels), (value) => value / 255);
+  return { ...page.images, count: given.number.length, labels: given.label, indices: given.number, pixels };
 }
 
 export function imageAt({ pixels, count }: Images, index: number): Float32Array {

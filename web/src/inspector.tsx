@@ -1,15 +1,16 @@
-// The column beside the networks: one panel of six, chosen by tabs. On a phone it is a sheet over the page.
+// The column beside the networks: one panel of several, chosen by tabs. On a phone it is a sheet over the page.
 
 import { Component, type JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { useMedia } from "./parts";
-import { type Tab, TABS } from "./state";
+import type { Tab } from "./state";
 import { words } from "./words";
 
 /** Windows up to this width show the panels as a sheet. */
 export const NARROW = "(max-width: 46rem)";
 
 export interface InspectorProps {
+  tabs: readonly Tab[];
   /** The chosen panel; null is that of the unit, or, in a narrow window, none. */
   tab: Tab | null;
   /** What the chosen panel is about: with another one it is shown from its top. */
@@ -21,7 +22,7 @@ export interface InspectorProps {
   onClose: () => void;
 }
 
-export function Inspector({ tab, about, panels, wait, onTab, onClose }: InspectorProps): JSX.Element {
+export function Inspector({ tabs, tab, about, panels, wait, onTab, onClose }: InspectorProps): JSX.Element {
   const narrow = useMedia(NARROW);
   const shown = tab ?? (narrow ? null : "unit");
   const visited = useRef(new Set<Tab>());
@@ -31,20 +32,20 @@ export function Inspector({ tab, about, panels, wait, onTab, onClose }: Inspecto
   useLayoutEffect(() => column.current!.scrollTo(0, 0), [shown, about]);
 
   function onKeyDown(event: KeyboardEvent): void {
-    const at = TABS.indexOf((event.target as HTMLElement).dataset.tab as Tab);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    const at = tabs.indexOf((event.target as HTMLElement).dataset.tab as Tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
-    const next = TABS[(to + TABS.length) % TABS.length];
+    const next = tabs[(to + tabs.length) % tabs.length];
     list.current!.querySelector<HTMLElement>(`[data-tab="${next}"]`)!.focus();
     onTab(next);
   }
 
   return (
     <aside ref={column} class={shown ? "inspector open" : "inspector"} aria-label={words.inspector.title}>
-      <div class="tabs">
+      <div class={tabs.length > 6 ? "tabs many" : "tabs"}>
         <div role="tablist" aria-label={words.inspector.title} ref={list} onKeyDown={onKeyDown}>
-          {TABS.map((name) => (
+          {tabs.map((name) => (
             <button
               key={name}
               type="button"
@@ -62,7 +63,7 @@ export function Inspector({ tab, about, panels, wait, onTab, onClose }: Inspecto
         </div>
         {narrow && shown && <button type="button" class="close" aria-label={words.inspector.close} onClick={onClose}>×</button>}
       </div>
-      {TABS.filter((name) => (name === "unit" ? shown === "unit" : visited.current.has(name))).map((name) => (
+      {tabs.filter((name) => (name === "unit" ? shown === "unit" : visited.current.has(name))).map((name) => (
         <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name} aria-busy={(wait && shown === name) || undefined}>
           <Kept active={shown === name && !wait} content={panels[name]} />
         </div>

@@ -8,6 +8,7 @@ import { type Lab, useLater } from "./lab";
 import { selectiveAt } from "./missions";
 import { unitName } from "./names";
 import { named } from "./networks";
+import { firstReplay } from "./otherwise";
 import type { State, UnitPlace } from "./state";
 import { words } from "./words";
 
@@ -76,16 +77,25 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
     return { hard: Array.from(p.keys()).sort((a, b) => p[b] - p[a]).slice(0, 2), steps: followed(lab, shown, seen) };
   }, [seen, unchanged, shown.join()]);
   const selective = selectiveAt(lab);
+  const replay = state.replay ?? firstReplay(lab);
+  const taught = lab.models.findIndex((model) => model.data.influence);
+  const asked = taught < 0 ? null : lab.models[taught].data.influence!.asked[state.asked].probe;
+  const taughtBy = taught < 0 ? "" : words.invitation.taught(named(lab, taught));
   const ways: [string, Partial<State> | null][] = [
     [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
     [words.missions.selective.title, selective === null ? null : { tab: "missions", mission: selective }],
     ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
+    ...(replay ? [[words.invitation.lost(named(lab, replay.network)), { tab: "training", replay }] as [string, Partial<State>]] : []),
+    ...(taught < 0 ? [] : [[taughtBy, { tab: "training", ...(asked !== null && { source: asked }) }] as [string, Partial<State>]]),
   ];
   return (
     <div class="more">
       <h3>{words.invitation.more}</h3>
       <ul>
-        {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => update(part)}>{text}</button></li>)}
+        {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => {
+          update(part);
+          if (text === taughtBy) requestAnimationFrame(() => document.getElementById("influence")?.scrollIntoView({ block: "start" }));
+        }}>{text}</button></li>)}
       </ul>
     </div>
   );

@@ -55,7 +55,7 @@ export function useKeys(acts: Acts, single: boolean): void {
   }, []);
 }
 
-export function KeyList({ single, onSingle, onClose }: { single: boolean; onSingle: (single: boolean) => void; onClose: () => void }): JSX.Element {
+export function KeyList({ tabs, single, onSingle, onClose }: { tabs: number; single: boolean; onSingle: (single: boolean) => void; onClose: () => void }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const own = dialog.current!;
@@ -81,7 +81,7 @@ export function KeyList({ single, onSingle, onClose }: { single: boolean; onSing
       <dl>
         {(Object.keys(KEYS) as (keyof typeof KEYS)[]).map((name) => (
           <div key={name}>
-            <dt>{KEYS[name].map((key) => <kbd key={key}>{SHOWN[key] ?? key.toUpperCase()}</kbd>)}</dt>
+            <dt>{(name === "tab" ? KEYS.tab.slice(0, tabs) : KEYS[name]).map((key) => <kbd key={key}>{SHOWN[key] ?? key.toUpperCase()}</kbd>)}</dt>
             <dd>{words.keys.does[name]}</dd>
           </div>
         ))}

@@ -28,7 +28,7 @@ export class Lab {
   /** How the images were prepared; drawings are prepared the same way. */
   readonly usual: Usual;
 
-  constructor(readonly page: PageData, readonly images: Images, readonly models: Model[], readonly claims: ClaimData[][]) {
+  constructor(readonly page: PageData, readonly images: Images, readonly models: Model[], readonly claims: ClaimData[][], readonly taught: Images | null = null) {
     this.workers = new Workers(models, images);
     this.evaluators = models.map((model, i) => new Evaluator(i, model, images, this.workers));
     this.frames = Math.max(...models.map((model) => model.data.steps.length));

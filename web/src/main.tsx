@@ -4,7 +4,7 @@ import { App } from "./app";
 import { Trace } from "./backward";
 import { nullBand, pValue, probability, shown } from "./chance";
 import { nameClasses } from "./classes";
-import { claimsOf, imagesOf, load } from "./data";
+import { claimsOf, imagesOf, load, taughtOf } from "./data";
 import { inWebAssembly, Model } from "./engine";
 import { Lab } from "./lab";
 import { missions } from "./missions";
@@ -22,7 +22,7 @@ async function start(): Promise<void> {
   const images = await imagesOf(page);
   const models = page.networks.map((network) => new Model(network));
   const claims = await Promise.all(page.networks.map(claimsOf));
-  const lab = new Lab(page, images, models, claims);
+  const lab = new Lab(page, images, models, claims, await taughtOf(page));
   const first = addressed(lab);
   await lab.load(first.frame);
   // For the console, and for the tests that compare the page with PyTorch and with the library.

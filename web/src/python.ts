@@ -2,6 +2,7 @@
 
 import type { Lab } from "./lab";
 import { first } from "./networks";
+import { replayAt } from "./otherwise";
 import { changesOf } from "./sets";
 import type { ChangeItem, State } from "./state";
 
@@ -32,6 +33,11 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
       lines.push(...listed(lab, `${names[i]}_set`, set, run, net), `with ${net}.hooks(${names[i]}_set):`, `    ${names[i]}_changed = nm.evaluate(${net}, ${run}.probe)`);
       lines.push(`${names[i]}_increase = ${names[i]}_changed.loss - nm.evaluate(${net}, ${run}.probe).loss`);
       lines.push(`print(${quoted(data.name)}, "loss with the set changed, less without, in nats:", ${names[i]}_increase)`);
+    }
+    const replay = state.replay?.network === i ? replayAt(lab, state.replay) : null;
+    if (replay && !replay.wrong) {
+      lines.push(`${names[i]}_replay = nm.Replay.open(folder / ${quoted(`${data.python.run}.replays/${replay.name}`)})`);
+      lines.push(`for claim in nm.replays.claims(${names[i]}_replay):`, "    print(claim.verdict, claim.sentence)");
     }
     if (state.selected?.network === i) lines.push(...card(lab, state, names[i]));
     if (state.map.network === i) lines.push(`${names[i]}_map = nm.analysis.geometry.pca(${run}.activations(${quoted(lab.layer(i, state.map.layer))}))["score"]`, `print(${names[i]}_map)`);

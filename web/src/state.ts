@@ -1,5 +1,6 @@
 // The page's state and its encoding in the address.
 
+import type { ReplayPlace } from "./otherwise";
 import type { Strokes } from "./pen";
 
 export interface UnitPlace {
@@ -21,8 +22,13 @@ export interface Pair {
 }
 
 /** The inspector's panels, in the order of their tabs. */
-export const TABS = ["unit", "set", "confusion", "map", "missions", "python"] as const;
+export const TABS = ["unit", "set", "confusion", "map", "missions", "python", "training"] as const;
 export type Tab = (typeof TABS)[number];
+
+/** Those of a page: the last only where it holds experiments on training. */
+export function tabsOf({ replays, asked }: Pick<Bounds, "replays" | "asked">): readonly Tab[] {
+  return asked || replays.some((count) => count) ? TABS : TABS.slice(0, -1);
+}
 
 /** What units are ordered by: their index, or a value of theirs, the largest first. */
 export const ORDERS = ["index", "effect", "selectivity", "contribution"] as const;
@@ -67,6 +73,10 @@ export interface State {
   filter: { label: number | null; mistakes: number | null };
   /** The cell of the confusion matrix that is shown over training. */
   pair: Pair | null;
+  /** The replay beside training time. */
+  replay: ReplayPlace | null;
+  /** The target whose influences are shown. */
+  asked: number;
   mission: number | null;
   /** The committed prediction for each mission. */
   answers: Record<number, number>;
@@ -76,7 +86,7 @@ export interface State {
   staged: boolean;
 }
 
-export function initial(frames: number, opening: number): State {
+export function initial(frames: number, opening: number, replay: ReplayPlace | null = null): State {
   return {
     source: opening,
     frame: frames - 1,
@@ -95,6 +105,8 @@ export function initial(frames: number, opening: number): State {
     look: AT_FIRST,
     filter: { label: null, mistakes: null },
     pair: null,
+    replay,
+    asked: 0,
     mission: null,
     answers: {},
     folds: [],
@@ -142,6 +154,8 @@ export function toHash(state: State, start: State): string {
   if (state.filter.label !== null) parts.push(`f=${state.filter.label}`);
   if (state.filter.mistakes !== null) parts.push(`w=${state.filter.mistakes}`);
   if (state.pair) parts.push(`k=${state.pair.label}.${state.pair.predicted}`);
+  if (state.replay?.network !== start.replay?.network || state.replay?.place !== start.replay?.place) parts.push(`r=${state.replay ? `${state.replay.network}.${state.replay.place}` : ""}`);
+  if (state.asked) parts.push(`h=${state.asked}`);
   if (state.mission !== null) parts.push(`q=${state.mission}`);
   const answers = Object.entries(state.answers);
   if (answers.length) parts.push(`a=${answers.map((pair) => pair.join(".")).join("_")}`);
@@ -187,6 +201,10 @@ export interface Bounds {
   classes: number;
   frames: number;
   missions: number;
+  /** [network] -> replays. */
+  replays: number[];
+  /** Targets of influence. */
+  asked: number;
   /** [network][layer] -> units. */
   units: number[][];
   /** [network] -> linear layers and convolutions: their places among the operations, what they read, and their outputs. */
@@ -228,10 +246,14 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   state.filter = { label: number("f", bounds.classes), mistakes: number("w", bounds.units.length) };
   const pair = /^(\d+)\.(\d+)$/.exec(given.get("k") ?? "")?.slice(1).map(Number);
   if (pair?.every((label) => label < bounds.classes)) state.pair = { label: pair[0], predicted: pair[1] };
+  const replay = /^(\d+)\.(\d+)$/.exec(given.get("r") ?? "")?.slice(1).map(Number);
+  if (given.get("r") === "") state.replay = null;
+  else if (replay && replay[1] < (bounds.replays[replay[0]] ?? 0)) state.replay = { network: replay[0], place: replay[1] };
+  state.asked = number("h", bounds.asked) ?? 0;
   state.mission = number("q", bounds.missions);
   const answers = (given.get("a") ?? "").split("_").map((text) => /^(\d+)\.(\d+)$/.exec(text)?.slice(1).map(Number));
   state.answers = Object.fromEntries(answers.filter((pair) => pair && pair[0] < bounds.missions) as [number, number][]);
-  state.tab = given.has("v") ? (TABS.find((name) => name === given.get("v")) ?? null) : implied(state);
+  state.tab = given.has("v") ? (tabsOf(bounds).find((name) => name === given.get("v")) ?? null) : implied(state);
   state.staged = state.mission !== null && given.get("g") === "1";
   state.folds = [...new Set((given.get("o") ?? "").split("_").filter((name) => FOLD.test(name)))].slice(0, MOST_FOLDS);
   return state;

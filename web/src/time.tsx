@@ -11,10 +11,17 @@ import { NARROW } from "./inspector";
 import { named } from "./networks";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
+import { replayAt, type ReplayPlace, replaysOf } from "./otherwise";
+import { Second } from "./replay";
 import { css, type Theme } from "./theme";
 import { words } from "./words";
 
+/** Windows from this width have room for a second timeline; in others the inspector shows it. */
+const WIDE = "(min-width: 60.01rem)";
 const PACE = 450; // milliseconds a snapshot
+/** Pixels left and right of the plot: room for its axes, and what is around them. */
+const [ROOM, SIDE, AROUND] = [40, 58, 8];
+const [LEFT, RIGHT] = [ROOM + AROUND, SIDE + AROUND];
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]; // by network
 
 /** Forward, backward, or paused. */
@@ -29,6 +36,7 @@ export interface TimeProps {
   onFrame: (frame: number) => void;
   scale: State["scale"];
   onScale: (scale: State["scale"]) => void;
+  replay: ReplayPlace | null;
 }
 
 export function Time(props: TimeProps): JSX.Element {
@@ -37,6 +45,7 @@ export function Time(props: TimeProps): JSX.Element {
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
   const phone = useMedia(NARROW); // no room for more than the number
+  const room = useMedia(WIDE);
   const apart = !phone && shown.some((network) => lab.models[network].data.steps.join() !== lab.models[shown[0]].data.steps.join());
   const endOf = (way: Way) => (way > 0 ? last : 0);
   /** Starts from the other end if it is already at the end of its direction. */
@@ -51,6 +60,8 @@ export function Time(props: TimeProps): JSX.Element {
     return () => clearTimeout(timer);
   }, [playing, frame]);
   if (last < 1) return <section class="time" aria-label={words.time.title}><p class="quiet">{words.time.one}</p></section>;
+  const end = endOfAll(props);
+  const along = growing(lab.models[longestOf(lab, shown)].data.steps) ? Math.asinh : (step: number) => step;
   return (
     <section class="time" aria-label={words.time.title}>
       <div class="player">
@@ -79,8 +90,14 @@ export function Time(props: TimeProps): JSX.Element {
           </li>
         ))}
       </ul>
+      {room && replaysOf(lab).length > 0 && <Second lab={lab} at={props.replay} frame={frame} left={LEFT} right={RIGHT} along={(step) => along(step) / along(end)} />}
     </section>
   );
+}
+
+/** The last step on the axis: a replay may go on after the original's end. */
+function endOfAll({ lab, shown, replay }: Pick<TimeProps, "lab" | "shown" | "replay">): number {
+  return Math.max(1, lab.models[longestOf(lab, shown)].data.steps.at(-1)!, replayAt(lab, replay)?.until ?? 0);
 }
 
 /** Whether the recorded steps lie ever further apart. */
@@ -99,7 +116,7 @@ export function longestOf(lab: Lab, shown: number[]): number {
   return shown.reduce((a, b) => (lab.models[b].data.steps.at(-1)! > lab.models[a].data.steps.at(-1)! ? b : a));
 }
 
-function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
+function Plot({ lab, shown, frame, theme, onFrame, replay }: TimeProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const now = useRef(frame);
@@ -107,6 +124,7 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
   const names = shown.join();
   // The line stands at its step.
   const longest = longestOf(lab, shown);
+  const end = endOfAll({ lab, shown, replay });
   const placeOf = (frame: number) => plot.current!.valToPos(lab.step(longest, frame), "x");
 
   useLayoutEffect(() => {
@@ -119,18 +137,18 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
     const options: uPlot.Options = {
       width: box.current!.clientWidth,
       height: box.current!.clientHeight,
-      padding: [8, 8, 0, 8],
+      padding: [8, AROUND, 0, AROUND],
       cursor: { show: false },
       legend: { show: false },
       scales: {
-        x: { time: false, range: () => [0, Math.max(1, steps.at(-1)!)], ...(log ? { distr: 4, asinh: 1 } : {}) },
+        x: { time: false, range: () => [0, end], ...(log ? { distr: 4, asinh: 1 } : {}) },
         accuracy: { range: () => [0, 100] },
         loss: { range: () => [0, most || 1] },
       },
       axes: [
-        { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(steps.at(-1)!), filter: (_: uPlot, all: number[]) => all } : {}), values: (own, all) => spaced(all, (step) => own.valToPos(step, "x")).map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
-        { ...axis, scale: "accuracy", size: 40, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
-        { ...axis, scale: "loss", side: 1, size: 58, gap: 9, splits: () => [most], values: (_, all) => all.map(words.time.nats) },
+        { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(end), filter: (_: uPlot, all: number[]) => all } : {}), values: (own, all) => spaced(all, (step) => own.valToPos(step, "x")).map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
+        { ...axis, scale: "accuracy", size: ROOM, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
+        { ...axis, scale: "loss", side: 1, size: SIDE, gap: 9, splits: () => [most], values: (_, all) => all.map(words.time.nats) },
       ],
       series: [{}, ...shown.flatMap((_, i) => [line(css(theme.quiet), "loss", i), line(css(theme.ink), "accuracy", i)])],
       hooks: { draw: [(own) => mark(own)] },
@@ -144,7 +162,7 @@ function Plot({ lab, shown, frame, theme, onFrame }: TimeProps): JSX.Element {
       observer.disconnect();
       own.destroy();
     };
-  }, [names, theme]);
+  }, [names, theme, end]);
 
   useLayoutEffect(() => plot.current!.redraw(false), [frame]);
 

@@ -7,6 +7,8 @@ const BOUNDS: Bounds = {
   classes: 10,
   frames: 20,
   missions: 5,
+  replays: [2, 0],
+  asked: 4,
   units: [[32, 16], [4, 8, 16]],
   links: [[{ place: 2, sources: 784, units: 32 }, { place: 5, sources: 32, units: 16 }], [{ place: 1, sources: 1, units: 4 }]],
 };
@@ -62,6 +64,8 @@ function any(seed: number): State {
     },
     filter: { label: maybe(() => below(10)), mistakes: maybe(() => below(2)) },
     pair: maybe(() => ({ label: below(10), predicted: below(10) })),
+    replay: maybe(() => ({ network: 0, place: below(2) })),
+    asked: below(4),
     mission,
     staged: mission !== null && random() < 0.5,
     answers: Object.fromEntries(Array.from({ length: below(4) }, () => [below(5), below(32)])),
@@ -78,7 +82,16 @@ test("every state survives its address, as it is and as browsers escape it", () 
     expect(fromHash(new URL(`file:///x.html#${hash}`).hash, START, BOUNDS), hash).toEqual(state);
     expect(Object.keys(state).sort()).toEqual(Object.keys(START).sort()); // a new part of the state belongs into this test
   }
-  expect(keys.size).toBeGreaterThanOrEqual(17);
+  expect(keys.size).toBeGreaterThanOrEqual(19);
+});
+
+test("a replay that is shown at first can be hidden by an address, and the panel of experiments is there only where there are any", () => {
+  const start = initial(20, 17, { network: 0, place: 1 });
+  expect(toHash(start, start)).toBe("");
+  expect(toHash({ ...start, replay: null }, start)).toBe("r=");
+  expect(fromHash("r=", start, BOUNDS).replay).toBeNull();
+  expect(fromHash("v=training", START, BOUNDS).tab).toBe("training");
+  expect(fromHash("v=training", START, { ...BOUNDS, replays: [0, 0], asked: 0 }).tab).toBeNull();
 });
 
 test("the initial state has an empty address", () => {
@@ -94,7 +107,7 @@ function bounded(state: State): boolean {
     (typeof source !== "number" || source < BOUNDS.images) && frame < BOUNDS.frames && (!selected || exists(selected)) &&
     [...changes, ...set, ...pins].every(exists) && pins.length <= 2 && changes.every(({ value }) => Number.isFinite(value)) &&
     (!inside || inside.network < 2) && BOUNDS.units[map.network][map.layer] > 0 &&
-    (filter.label ?? 0) < BOUNDS.classes && (filter.mistakes ?? 0) < 2 && Math.max(pair?.label ?? 0, pair?.predicted ?? 0) < BOUNDS.classes && (mission ?? 0) < BOUNDS.missions
+    (filter.label ?? 0) < BOUNDS.classes && (filter.mistakes ?? 0) < 2 && state.asked < BOUNDS.asked && (state.replay?.place ?? 0) < (state.replay ? BOUNDS.replays[state.replay.network] : 1) && Math.max(pair?.label ?? 0, pair?.predicted ?? 0) < BOUNDS.classes && (mission ?? 0) < BOUNDS.missions
   );
 }
 
@@ -111,7 +124,7 @@ test("a damaged address gives a state within the page's sizes", () => {
   expect(moved).toBeGreaterThan(ROUNDS / 2); // the damage reaches the state
 });
 
-test.each(["i=300", "t=20", "s=0.0.32", "s=2.0.0", "c=0.0.1pnothing", "c=0.0.1p300", "c=0.0.1s1e999", "m=1.9.class", "m=0.0.red", "f=10", "w=2", "k=4.10", "k=10.4", "k=4", "q=5", "a=5.1", "p=0.9.0", "x=0.0.1.0", "e=0.3.0.0", "d=0", "i=-1", "i=1.5", "z=9"])(
+test.each(["i=300", "t=20", "s=0.0.32", "s=2.0.0", "c=0.0.1pnothing", "c=0.0.1p300", "c=0.0.1s1e999", "m=1.9.class", "m=0.0.red", "f=10", "w=2", "k=4.10", "k=10.4", "k=4", "q=5", "a=5.1", "p=0.9.0", "x=0.0.1.0", "e=0.3.0.0", "d=0", "i=-1", "i=1.5", "z=9", "r=0.2", "r=1.0", "r=2.0", "h=4"])(
   "%s is outside of the page and is left out",
   (hash) => expect(fromHash(hash, START, BOUNDS)).toEqual(START),
 );

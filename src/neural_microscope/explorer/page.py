@@ -14,11 +14,13 @@ from torch import nn
 
 from .. import files
 from ..analysis.look import FirstLook, Progress
+from ..data import Dataset
 from ..doors import door
 from ..errors import RunError
 from ..plots.style import html_page
 from ..run import Run
 from .payload import payload
+from .trained import Influence
 
 
 @door
@@ -28,12 +30,16 @@ def write(
     *,
     snapshots: int = 20,
     models: Sequence[nn.Module | None] = (),
+    influence: Influence | Sequence[Influence] = (),
+    data: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Writes the explorer of the runs (whole or not at all); returns its path.
 
     Runs that differ only in seed are one network of the page, the first; the claims state on how many seeds they are
     shown. The second seed is there too, to be shown beside the first, if the page is then no larger than 6 MB.
+
+    Complete replays beside a run (`replay`) are on its page: the loss of branches and twins over training, and their claims.
 
     Args:
         runs: Recorded runs of the same probe images, or results of `analysis.look.first_look`, whose measures are used. Results kept in
@@ -42,22 +48,26 @@ def write(
         snapshots: Number of snapshots of each network that the page can show, at most.
         models: For each network of the page an instance to load its weights into if it was not built from a config,
             else None.
+        influence: Results of `influence.estimate`, `influence.verify`, or both, of the first run: the page shows the
+            training images that raise and lower each of the first 30 targets most, and each method's agreement with retraining.
+        data: The data of the first run, for the pictures of ``influence``; None: the set that `load` knows by the recorded name.
         progress: Function of the network, how many of its layers are done, and their total.
 
     Raises:
         RunError: There is no run, the runs were probed with different images or with inputs that are no images in
             0..1, weights are not finite, or the front end was not built.
         UnsupportedLayer: The page can't compute a layer.
+        DataError: Influence of something else than the first run's training images.
         FileError: The path can't be written; raised before anything is measured.
 
     >>> nm.explorer.write([run], "explorer.html", snapshots=2).name  # doctest: +SKIP
     'explorer.html'
     """
     path, built = files.writable(path), front_end()
-    data = payload(runs, snapshots=snapshots, models=models, progress=progress)
-    data["title"] = "Explorer: " + " and ".join(network["name"] for network in data["networks"])
+    page = payload(runs, snapshots=snapshots, models=models, influence=influence, data=data, progress=progress)
+    page["title"] = "Explorer: " + " and ".join(network["name"] for network in page["networks"])
     with files.whole(path) as partial:
-        partial.write_text(document(data, *built), "utf-8")
+        partial.write_text(document(page, *built), "utf-8")
     return path
 
 

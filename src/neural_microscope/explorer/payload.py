@@ -13,6 +13,7 @@ from torch import nn
 
 from ..analysis.look import FirstLook, LayerLook, Progress
 from ..analysis.look.looks import recalled, unlooked
+from ..data import Dataset
 from ..errors import RunError
 from ..glossary import glosses
 from ..hooks import evaluation, hooked
@@ -22,6 +23,7 @@ from .graph import operations
 from .measured import claims, layers_of, measures, plain, preferred
 from .missions import errors, missions
 from .opening import opening
+from .trained import Influence, forks, influences
 from .weights import packed, stored
 
 VERSION = 6
@@ -34,6 +36,8 @@ def payload(
     *,
     snapshots: int = 20,
     models: Sequence[nn.Module | None] = (),
+    influence: Influence | Sequence[Influence] = (),
+    data: Dataset | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """All data of the page, as plain JSON values; the arguments are those of `write`.
@@ -90,6 +94,8 @@ def payload(
             for (run, *others), name, model in zip(groups, network_names([g[0] for g in groups]), into, strict=True)
         ],
     }
+    if not isinstance(influence, Sequence) or influence:
+        page["networks"][0]["influence"] = influences(runs[0], influence, data)
     size, networks = len(json.dumps(page)), page["networks"]
     for place, group in enumerate(groups):
         size += len(json.dumps(networks[place]))  # another seed of it is about as large
@@ -188,6 +194,7 @@ def _network(
         "errors": errors(model, run.probe),
         "maps": {layer: one for layer, one in planes.items() if one is not None},
         "python": {"run": _shown_path(run), "module": run.description["model"]["kind"] == "module"},
+        **({} if twin else forks(run, layers)),
     }
 
 

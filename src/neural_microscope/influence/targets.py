@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -169,6 +170,20 @@ class Activation(Target):
 
     def likeness(self, images: ImageSet, labels: np.ndarray) -> np.ndarray:
         return np.ones((1, len(labels)))
+
+
+def prediction_of(name: str) -> tuple[int | None, int]:
+    """The test image that a target's name is about, and 1 or -1, the sign with which a rise of the target helps its prediction.
+
+    None and 0 for a target that is no image's prediction. A confusion's rise keeps its classes apart: 1.
+
+    Args:
+        name: One of `Target.names`.
+    """
+    single = re.fullmatch(r"(margin|loss) of image (\d+)", name)
+    if single:
+        return int(single[2]), 1 if single[1] == "margin" else -1
+    return None, int(re.search(r" unit \d+", name) is None)
 
 
 class Asked(NamedTuple):

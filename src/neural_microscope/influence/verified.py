@@ -71,7 +71,8 @@ def verify(
         Over the sets that are judged ``agreement`` [estimate] with ``_low``, ``_high``, ``_null_low``, ``_null_high``,
         ``_p`` and ``_shown``; ``verdict`` [estimate], ``shown``, ``not shown`` or ``not asked``; ``reliability`` and
         ``ceiling`` with ``_low`` and ``_high``, ``between_seeds``, ``between_halves``; ``effect`` [set, seed, target],
-        the target without the set minus with it; ``predicted`` [estimate, set, target]; ``effect_sd`` and ``order_sd``,
+        the target without the set minus with it; ``left_out`` [set, example], True for the images of each set;
+        ``predicted`` [estimate, set, target]; ``effect_sd`` and ``order_sd``,
         the standard deviation of a network's effects over sets, and that of another order of batches, both the mean
         over targets.
 
@@ -106,7 +107,9 @@ def verify(
     early, judged = slice(0, apart), slice(apart, None)
     damping = _chosen(effects, dampings, effect[early], seed) if apart else dampings[0]
     predicted = xr.concat([effects[method, damping][judged] for method in methods], "estimate")
-    return _table(predicted.assign_coords(estimate=[*methods]), effect[judged], truth, least, draws, seed).assign_attrs(
+    table = _table(predicted.assign_coords(estimate=[*methods]), effect[judged], truth, least, draws, seed)
+    left_out = np.array([np.isin(np.arange(len(data.train)), one) for one in sets[judged]])
+    return table.assign(left_out=(("set", "example"), left_out)).assign_attrs(
         damping=damping, n_tuning_sets=apart, n_runs=len(runs), vary=vary
     )
 

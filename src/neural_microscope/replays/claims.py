@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,10 +14,39 @@ from ..changes import Ablate
 from ..claim import Claim, judge
 from ..config import ConfigError
 from ..doors import door
-from .result import Replay
+from ..errors import MicroscopeError
+from ..run import Run
+from .result import Replay, folders_of
 
 TAKES_OVER = "a unit takes over"
 CHANGES = "a change of training changes the loss"
+
+
+class Judged(NamedTuple):
+    """A replay with its claims."""
+
+    folder: Path
+    replay: Replay | None
+    """None where its folder can't be read."""
+    claims: list[Claim]
+    wrong: str
+    """The error of one that can't be read or judged; else empty."""
+
+
+def judged(run: Run) -> list[Judged]:
+    """The complete replays beside a run that forked this very run and changed something; one that is damaged or diverged costs no page."""
+    return [found for folder in folders_of(run) if (found := _judged(run, folder))]
+
+
+def _judged(run: Run, folder: Path) -> Judged | None:
+    one = None
+    try:
+        one = Replay.open(folder)
+        if one.settings.description != run.record.files()["run.json"] or not (one.settings.changes and one.complete):
+            return None
+        return Judged(folder, one, claims(one), "")
+    except MicroscopeError as error:
+        return Judged(folder, one, [], f"Not measured: {error}")
 
 
 @door

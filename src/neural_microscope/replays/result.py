@@ -107,6 +107,13 @@ class Replay:
         return changes.from_json(self.settings.changes, self.folder / ABOUT)
 
     @property
+    def title(self) -> str:
+        """Its changes and steps in words: ``Ablate layers.0 unit 2, from step 8 to 18``."""
+        held = self.settings
+        words = " and ".join(_words(change) for change in self.changes) or "no change"
+        return f"{words}, from step {held.at:,} to {held.until:,}"
+
+    @property
     def complete(self) -> list[int]:
         """The numbers of the complete orders, from 0."""
         return [number for number in range(len(self.settings.orders)) if (self.folder / scores_of(number)).exists()]
@@ -250,6 +257,16 @@ def replays_of(run: Run) -> list[Replay]:
 def folders_of(run: Run) -> list[Path]:
     """The folders of a run's replays, by name."""
     return sorted(path.parent for path in beside(run).glob(f"*/{ABOUT}"))
+
+
+def _words(change: Change) -> str:
+    """A change in a few words."""
+    kind, numbers = change.where
+    what = type(change).__name__
+    few = ", ".join(f"{number:,}" for number in sorted(numbers)[:4]) + (", …" if len(numbers) > 4 else "")
+    if hasattr(change, "layer"):
+        return f"{what} {kind} unit {few}" if len(numbers) == 1 else f"{what} {kind} units {few}"
+    return f"{what} {kind} {few}".strip()
 
 
 def beside(run: Run) -> Path:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from .. import plots
 from ..analysis.development import change_of_learning, takeover
 from ..analysis.look import FirstLook
-from ..changes import Ablate, Change
+from ..changes import Ablate
 from ..claim import Claim, count
-from ..errors import MicroscopeError
 from ..replays import Replay
-from ..replays import claims as claims_of
-from ..replays.result import folders_of
+from ..replays.claims import Judged, judged
 from .html import escape, folded, heading, image, slug, told, worded
 
 Told = tuple[Replay | None, list[Claim], str]
@@ -24,22 +21,12 @@ Told = tuple[Replay | None, list[Claim], str]
 
 def replayed(looks: Sequence[FirstLook]) -> dict[str, list[Told]]:
     """The complete replays of each network's run that change something, with their claims, by the network's name."""
-    found = {look.name: [told for folder in folders_of(look.run) if (told := _told(look, folder))] for look in looks}
+    found = {look.name: [_named(one, look.name) for one in judged(look.run)] for look in looks}
     return {name: every for name, every in found.items() if every}
 
 
-def _told(look: FirstLook, folder: Path) -> Told | None:
-    """One of a run's replays; a damaged or diverged one must not cost the page."""
-    one = None
-    try:
-        one = Replay.open(folder)
-        if one.settings.description != look.run.record.files()["run.json"] or not (
-            one.settings.changes and one.complete
-        ):
-            return None
-        return one, [replace(claim, network=look.name) for claim in claims_of(one)], ""
-    except MicroscopeError as error:
-        return one, [], f"Not measured: {error}"
+def _named(one: Judged, name: str) -> Told:
+    return one.replay, [replace(claim, network=name) for claim in one.claims], one.wrong
 
 
 def section(found: Mapping[str, Sequence[Told]]) -> str:
@@ -59,7 +46,7 @@ def _replay(name: str, one: Replay | None, claims: Sequence[Claim], wrong: str) 
     if one is None:
         return f'<p class="loud">{escape(wrong)}</p>'
     held = one.settings
-    title = f"{name}: {' and '.join(_words(change) for change in one.changes)}, from step {held.at:,} to {held.until:,}"
+    title = f"{name}: {one.title}"
     key = slug(f"replay-{name}-{one.folder.name}")
     orders = f"{count(len(one.complete), 'orders')}, {count(len(held.nulls), 'null branches')} in each."
     if wrong:
@@ -90,13 +77,3 @@ def _caption(one: Replay) -> str:
     spread = one.scores.loss.sel(network="twin").isel(snapshot=-1)
     sd = f" Another order alone: standard deviation {float(spread.std(ddof=1)):.3g} nats." if spread.size > 1 else ""
     return escape(f"Test loss of the branches minus that of the twins of their orders, mean over orders.{sd}")
-
-
-def _words(change: Change) -> str:
-    """A change in a few words."""
-    kind, numbers = change.where
-    what = type(change).__name__
-    few = ", ".join(f"{number:,}" for number in sorted(numbers)[:4]) + (", …" if len(numbers) > 4 else "")
-    if hasattr(change, "layer"):
-        return f"{what} {kind} unit {few}" if len(numbers) == 1 else f"{what} {kind} units {few}"
-    return f"{what} {kind} {few}".strip()
