@@ -238,6 +238,7 @@ def test_verify_shows_what_is_there_and_its_ceiling(run: nm.Run) -> None:
     assert float(found["ceiling"]) == pytest.approx(np.sqrt(float(found["reliability"])))
     assert found.attrs["n_sets"] == 18
     assert found.attrs["n_tuning_sets"] == 6
+    np.testing.assert_array_equal([np.flatnonzero(one) for one in found["left_out"]], sets[6:])
     assert found["effect"].sizes == {"set": 18, "seed": 4, "target": 30}
     assert float(found["effect_sd"]) > 0 < float(found["order_sd"])
     made = nm.influence.claims(found)

@@ -324,8 +324,10 @@ def test_a_refused_question_tells_its_reason_and_no_agreement(
 ) -> None:
     place = opened(refused, "#v=training").locator("#influence")
     assert results[2].attrs["reason"]
-    expect(place.locator(".loud")).to_have_text(f"Not asked: {results[2].attrs['reason']}.")
-    expect(place.locator(".method, .claim")).to_have_count(0)
+    expect(place.locator(".loud")).to_have_text(
+        f"Whether estimates agree with retraining is not asked: {results[2].attrs['reason']}."
+    )
+    expect(place.locator(".method, .claim, .group")).to_have_count(0)
 
 
 def test_influence_of_something_else_is_refused(folder: Path, results: list[Any]) -> None:

@@ -141,7 +141,8 @@ export interface AskedData {
   image: number | null;
   probe: number | null;
   estimates: { method: string; runs: number; raise: ExtremesData; lower: ExtremesData }[];
-  groups: { raise: GroupData[]; lower: GroupData[] }[];
+  /** `of`: the verification that measured them. */
+  groups: { of: number; raise: GroupData[]; lower: GroupData[] }[];
 }
 
 /** Each method's agreement with retraining, by method. */

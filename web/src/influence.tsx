@@ -58,6 +58,7 @@ export function Influence({ lab, state, theme }: { lab: Lab; state: State; theme
           {asked.probe !== null && state.source !== asked.probe && <button type="button" onClick={() => update({ source: asked.probe! })}>{words.influence.show}</button>}
         </p>
       </div>
+      {influence.verified.filter((one) => one.reason).map((one, i) => <p key={i} class="loud">{words.influence.refused(one.reason)}</p>)}
       {asked.estimates.map((one, i) => (
         <div key={i} class="estimate" data-method={one.method}>
           <h3><Say text={words.influence.estimated(one.method)} /></h3>
@@ -66,8 +67,8 @@ export function Influence({ lab, state, theme }: { lab: Lab; state: State; theme
           <Numbers fold={`estimate.${state.asked}.${i}`} name={words.influence.table(asked.name, one.method)} head={words.influence.head} rows={() => ends(asked.sign).flatMap((end) => one[end].images.map((place, k) => [pictures.indices[place], called(pictures.labels[place]), one[end].values[k]]))} />
         </div>
       ))}
-      {asked.groups.map((one, i) => <Groups key={i} found={one} asked={asked} verified={influence.verified[i]} pictures={pictures} theme={theme} />)}
-      {influence.verified.length ? influence.verified.map((one, i) => <Verified key={i} found={one} />) : (
+      {asked.groups.map((one, i) => <Groups key={i} found={one} asked={asked} verified={influence.verified[one.of]} pictures={pictures} theme={theme} />)}
+      {influence.verified.length ? influence.verified.filter((one) => !one.reason).map((one, i) => <Verified key={i} found={one} />) : (
         <>
           <p class="quiet">{words.influence.unverified}</p>
           <pre>found = nm.influence.verify(run, nm.influence.alike(data.train), targets)</pre>
@@ -127,25 +128,21 @@ function Groups({ found, asked, verified, pictures, theme }: { found: AskedData[
   );
 }
 
-/** Each method's agreement with retraining between its null and its ceiling; or why the question is refused. */
+/** Each method's agreement with retraining between its null and its ceiling. */
 function Verified({ found }: { found: VerifiedData }): JSX.Element {
   const all = [...found.low, ...found.nullLow, 0].filter((value) => value !== null);
   const from = Math.min(...all);
   return (
     <div class="verified">
       <h3>{words.influence.agreement}</h3>
-      {found.reason ? <p class="loud">{words.influence.refused(found.reason)}</p> : (
-        <>
-          <p class="quiet"><Say text={words.influence.read(found.sets, found.seeds, found.targets)} /></p>
-          {found.methods.map((method, i) => (
-            <div key={method} class="method" data-method={method}>
-              <p><strong>{method}</strong> <span class="value">{number(found.value[i], 2)}</span> <small>{words.influence.numbers(...([found.low[i], found.high[i], found.nullLow[i], found.nullHigh[i], found.ceiling].map((one) => number(one, 2)) as [string, string, string, string, string]))}</small></p>
-              <Agreement value={found.value[i]} low={found.low[i]} high={found.high[i]} nullLow={found.nullLow[i]} nullHigh={found.nullHigh[i]} ceiling={found.ceiling} from={from} words={words.influence.picture(method, number(found.value[i], 2), number(found.ceiling, 2))} />
-            </div>
-          ))}
-          <Claims claims={found.claims} />
-        </>
-      )}
+      <p class="quiet"><Say text={words.influence.read(found.sets, found.seeds, found.targets)} /></p>
+      {found.methods.map((method, i) => (
+        <div key={method} class="method" data-method={method}>
+          <p><strong>{method}</strong> <span class="value">{number(found.value[i], 2)}</span> <small>{words.influence.numbers(...([found.low[i], found.high[i], found.nullLow[i], found.nullHigh[i], found.ceiling].map((one) => number(one, 2)) as [string, string, string, string, string]))}</small></p>
+          <Agreement value={found.value[i]} low={found.low[i]} high={found.high[i]} nullLow={found.nullLow[i]} nullHigh={found.nullHigh[i]} ceiling={found.ceiling} from={from} words={words.influence.picture(method, number(found.value[i], 2), number(found.ceiling, 2))} />
+        </div>
+      ))}
+      <Claims claims={found.claims} />
     </div>
   );
 }

@@ -25,20 +25,22 @@ interface BandsProps {
   height: number;
   left: number;
   right: number;
-  /** A step's place, from 0 at step 0 to 1 at the right end. */
+  /** A step's place, from 0 at the left end to 1 at the right one. */
   along: (step: number) => number;
   /** Steps with a line and a label of their own. */
   marks: Mark[];
   /** The step shown. */
   here: number;
-  /** Steps that are labeled below; without them the axis is another picture's. */
-  ends?: number[];
+  /** The labels of the axis's ends; without them the axis is another picture's. */
+  ends?: string[];
   shown: (value: number) => string;
   words: string;
   svg?: { current: SVGSVGElement | null };
 }
 
 const [TOP, BOTTOM, LABEL] = [16, 6, 14];
+/** Room for the words at a mark, on its left. */
+const ROOM = 130;
 
 /** The mean of twins and branches over training, each on the band from its lowest to its highest order. */
 function Bands({ steps, values, width, height, left, right, along, marks, here, ends = [], shown, words: told, svg }: BandsProps): JSX.Element {
@@ -55,13 +57,13 @@ function Bands({ steps, values, width, height, left, right, along, marks, here, 
       {marks.map(({ step, text, name }) => (
         <g key={name} class={name}>
           <line x1={x(step)} x2={x(step)} y1={TOP - 4} y2={bottom} />
-          <text x={x(step) + (x(step) > width / 2 ? -4 : 4)} y="10" class={x(step) > width / 2 ? "end" : ""}>{text}</text>
+          <text x={x(step) + (x(step) > left + ROOM ? -4 : 4)} y={name === "fork" ? bottom - 2 : 10} class={x(step) > left + ROOM ? "end" : ""}>{text}</text>
         </g>
       ))}
-      <line class="here" x1={x(here)} x2={x(here)} y1={TOP - 4} y2={bottom} />
+      {along(here) >= 0 && <line class="here" x1={x(here)} x2={x(here)} y1={TOP - 4} y2={bottom} />}
       {at >= 0 && ROLES.map((role) => <circle key={role} class={`dot ${role}`} cx={x(steps[at])} cy={y(values[role].mean[at])} r="3.5" />)}
       {[high, low].map((value, i) => <text key={i} class="end" x={left - 6} y={i ? bottom : TOP + 8}>{shown(value)}</text>)}
-      {ends.map((step) => <text key={step} x={x(step)} y={height - 4} text-anchor={step ? "end" : "middle"}>{step ? grouped(step) : words.time.start}</text>)}
+      {ends.map((text, i) => <text key={i} x={i ? width - right : left} y={height - 2} class={i ? "end" : ""}>{text}</text>)}
     </svg>
   );
 }
@@ -186,11 +188,11 @@ export function Otherwise({ lab, state }: { lab: Lab; state: State }): JSX.Eleme
 
 function Picture({ lab, network, replay, values, state, title, words: told, svg }: { lab: Lab; network: number; replay: ReplayData; values: Spread; state: State; title: string; words: string; svg?: BandsProps["svg"] }): JSX.Element {
   const step = lab.step(network, state.frame);
-  const last = Math.max(1, replay.until!, lab.models[network].data.steps.at(-1)!);
+  const [at, last] = [replay.at!, Math.max(replay.until!, lab.models[network].data.steps.at(-1)!)];
   return (
     <figure>
       <h3>{title}</h3>
-      <Bands steps={replay.steps!} values={values} width={SIDE} height={120} left={40} right={8} along={(one) => Math.min(one, last) / last} marks={marksOf(replay)} here={step} ends={[0, last]} shown={(v) => number(v, 2)} words={told} svg={svg} />
+      <Bands steps={replay.steps!} values={values} width={SIDE} height={120} left={40} right={8} along={(one) => (one - at) / (last - at)} marks={marksOf(replay).slice(1)} here={step} ends={[words.otherwise.fork(at), words.time.at(last)]} shown={(v) => number(v, 2)} words={told} svg={svg} />
       <Values replay={replay} values={values} step={step} digits={3} />
       <p class="quiet"><When replay={replay} step={step} /></p>
     </figure>

@@ -631,7 +631,7 @@ const english = {
     read: (sets: number, seeds: number, targets: number) => `Rank correlation of estimated and measured effects over ${sets} sets, ${count(seeds, "seed")}, mean over ${count(targets, "prediction")}. Gray: permuted sets. Upright mark: the [reliability, ceiling|ceiling], as well as the truth agrees with itself.`,
     numbers: (low: string, high: string, nullLow: string, nullHigh: string, ceiling: string) => `${low} to ${high}; permuted sets ${nullLow} to ${nullHigh}; ceiling ${ceiling}`,
     picture: (method: string, value: string, ceiling: string) => `agreement of ${method} ${value}, ceiling ${ceiling}`,
-    refused: (reason: string) => `Not asked: ${reason}.`,
+    refused: (reason: string) => `Whether estimates agree with retraining is not asked: ${reason}.`,
     unverified: "These are estimates. Whether they agree with retraining, this tells:",
   },
   claims: {

@@ -186,7 +186,7 @@ class _Pictures:
 def _asked(
     name: str, run: Run, estimates: Sequence[xr.DataArray], verified: Sequence[xr.Dataset], pictures: _Pictures
 ) -> dict[str, Any]:
-    """One target: its test image, and of each estimate and each verification the images or sets that raise and lower it most."""
+    """One target: its test image, and the images and sets that raise and lower it most. Sets of a refused question are left out."""
     image, sign = prediction_of(name)
     probed = run.probe_indices.tolist()
     return {
@@ -199,7 +199,11 @@ def _asked(
             for one in estimates
             if name in one["target"].values
         ],
-        "groups": [_groups(one, name, pictures) for one in verified if name in one["target"].values],
+        "groups": [
+            {"of": place, **_groups(one, name, pictures)}
+            for place, one in enumerate(verified)
+            if name in one["target"].values and not one.attrs["reason"]
+        ],
     }
 
 

@@ -84,7 +84,7 @@ def _takeovers(replay: Replay, change: Ablate) -> Iterator[Claim]:
 
 def _takeover(replay: Replay, change: Ablate, table: xr.Dataset, unit: int) -> Claim:
     here = table.isel(unit=unit)
-    units = ", ".join(f"{one:,}" for one in change.chosen)
+    units = ", ".join(f"{one:,}" for one in sorted(change.chosen))
     which = f"unit {units}" if len(change.chosen) == 1 else f"units {units}"
     nulls = here["rise_p"].attrs["draws"]
     return Claim(
