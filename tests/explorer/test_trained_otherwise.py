@@ -349,6 +349,12 @@ def test_of_many_targets_the_page_shows_the_first(folder: Path) -> None:
     assert (len(told["asked"]), told["all"]) == (30, 60)
 
 
+CUT = """() => [...document.querySelectorAll('.bands text')].filter(text => {
+    const [own, picture] = [text, text.closest('svg')].map(one => one.getBoundingClientRect());
+    return own.left < picture.left || own.right > picture.right + 0.5;
+}).map(text => text.textContent)"""
+"""Words that the edge of their picture cuts."""
+
 VIEWS = {
     "first sight": "",
     "unit": "#s=0.0.2",
@@ -377,6 +383,9 @@ def test_experiments_are_accessible_and_fit(
                 "(aside => aside.scrollWidth - aside.clientWidth)(document.querySelector('.inspector'))"
             )
             assert over <= 0, (name, over)
+            if name == "panel":
+                expect(tab.locator("#otherwise .legend .value").first).to_be_visible()
+            assert tab.evaluate(CUT) == [], name
             check_axe(tab, name)
 
 

@@ -39,8 +39,14 @@ interface BandsProps {
 }
 
 const [TOP, BOTTOM, LABEL] = [16, 6, 14];
-/** Room for the words at a mark, on its left. */
-const ROOM = 130;
+/** The width of a letter. */
+const LETTER = 6;
+
+/** Whether the words of a mark stand on its left: those of the fork where there is room, others where there is none on the right. */
+export function onLeft({ name, text }: Mark, x: number, left: number, width: number): boolean {
+  const long = 4 + LETTER * (text as string).length;
+  return name === "fork" ? x - long >= left : x + long > width;
+}
 
 /** The mean of twins and branches over training, each on the band from its lowest to its highest order. */
 function Bands({ steps, values, width, height, left, right, along, marks, here, ends = [], shown, words: told, svg }: BandsProps): JSX.Element {
@@ -54,12 +60,15 @@ function Bands({ steps, values, width, height, left, right, along, marks, here, 
     <svg ref={svg} class="bands" viewBox={`0 0 ${width} ${height}`} width={width} height={height} role="img" aria-label={told}>
       {ROLES.map((role) => <polygon key={role} class={`band ${role}`} points={[...points(values[role].high), ...points(values[role].low).reverse()].join(" ")} />)}
       {ROLES.map((role) => <polyline key={role} class={`curve ${role}`} points={points(values[role].mean).join(" ")} />)}
-      {marks.map(({ step, text, name }) => (
-        <g key={name} class={name}>
-          <line x1={x(step)} x2={x(step)} y1={TOP - 4} y2={bottom} />
-          <text x={x(step) + (x(step) > left + ROOM ? -4 : 4)} y={name === "fork" ? bottom - 2 : 10} class={x(step) > left + ROOM ? "end" : ""}>{text}</text>
-        </g>
-      ))}
+      {marks.map((mark) => {
+        const [at, before] = [x(mark.step), onLeft(mark, x(mark.step), left, width)];
+        return (
+          <g key={mark.name} class={mark.name}>
+            <line x1={at} x2={at} y1={TOP - 4} y2={bottom} />
+            <text x={at + (before ? -4 : 4)} y={mark.name === "fork" ? bottom - 2 : 10} class={before ? "end" : ""}>{mark.text}</text>
+          </g>
+        );
+      })}
       {along(here) >= 0 && <line class="here" x1={x(here)} x2={x(here)} y1={TOP - 4} y2={bottom} />}
       {at >= 0 && ROLES.map((role) => <circle key={role} class={`dot ${role}`} cx={x(steps[at])} cy={y(values[role].mean[at])} r="3.5" />)}
       {[high, low].map((value, i) => <text key={i} class="end" x={left - 6} y={i ? bottom : TOP + 8}>{shown(value)}</text>)}

@@ -5,6 +5,7 @@ import type { ReplayData } from "../src/data";
 import { ends, kindOf } from "../src/influence";
 import type { Lab } from "../src/lab";
 import { firstReplay, forkAt, forking, lostIn, marksOf, measuredAt, reach, replayAt, replaysOf } from "../src/otherwise";
+import { onLeft } from "../src/replay";
 
 const replay = (more: Partial<ReplayData>): ReplayData => ({ name: "a", wrong: "", at: 8, steps: [8, 9, 16], lost: [], ...more });
 const BROKEN = { name: "b", wrong: "Not measured: …" };
@@ -47,6 +48,13 @@ test("a takeover is marked only where Python says by when", () => {
   expect(marksOf(replay({ takeover: { ...taken, by: 16 } })).map(({ step, name }) => [step, name])).toEqual([[8, "fork"], [16, "taken"]]);
   expect(marksOf(replay({ takeover: { ...taken, by: null } })).map(({ name }) => name)).toEqual(["fork"]);
   expect(marksOf(replay({})).map(({ name }) => name)).toEqual(["fork"]);
+});
+
+test("words at a mark stay inside their picture, those of a fork before it where there is room", () => {
+  const fork = { step: 8, text: "fork, step 8", name: "fork" as const };
+  const taken = { step: 16, text: "taken over by step 151", name: "taken" as const };
+  expect([100, 130, 700].map((x) => onLeft(fork, x, 48, 776))).toEqual([false, true, true]);
+  expect([170, 100, 260].map((x) => onLeft(taken, x, 40, 268))).toEqual([true, false, true]);
 });
 
 test("both bands fit the picture, also where they are one line", () => {
