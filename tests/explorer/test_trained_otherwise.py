@@ -335,9 +335,9 @@ def test_influence_of_something_else_is_refused(folder: Path, results: list[Any]
     write = functools.partial(payload, [run], data=DATA)
     with pytest.raises(DataError, match="89 training images, and made up has 90"):
         write(influence=results[0].isel(example=slice(0, 89)))
-    with pytest.raises(DataError, match=r"give results of nm\.influence\.estimate"):
+    with pytest.raises(DataError, match=r"influence has dim_0; give results of nm\.influence\.estimate"):
         write(influence=xr.DataArray(np.zeros(3)))
-    with pytest.raises(DataError, match=r"give a result of nm\.influence\.verify"):
+    with pytest.raises(DataError, match=r"influence has no values; give results of nm"):
         write(influence=[xr.Dataset()])
 
 

@@ -23,7 +23,7 @@ from .graph import operations
 from .measured import claims, layers_of, measures, plain, preferred
 from .missions import errors, missions
 from .opening import opening
-from .trained import Influence, forks, influences
+from .trained import Influence, forks, influences, results_of
 from .weights import packed, stored
 
 VERSION = 6
@@ -44,6 +44,7 @@ def payload(
 
     Of each run at most ``snapshots`` snapshots, the first and the last among them.
     """
+    results = results_of(influence)
     runs = [one.run if isinstance(one, FirstLook) else one for one in given]
     looks = {id(one.run): one for one in given if isinstance(one, FirstLook)}
     if not runs:
@@ -94,8 +95,8 @@ def payload(
             for (run, *others), name, model in zip(groups, network_names([g[0] for g in groups]), into, strict=True)
         ],
     }
-    if not isinstance(influence, Sequence) or influence:
-        page["networks"][0]["influence"] = influences(runs[0], influence, data)
+    if results:
+        page["networks"][0]["influence"] = influences(runs[0], results, data)
     size, networks = len(json.dumps(page)), page["networks"]
     for place, group in enumerate(groups):
         size += len(json.dumps(networks[place]))  # another seed of it is about as large

@@ -122,7 +122,24 @@ def _place(layer: str, layers: Sequence[str]) -> int | None:
     return next((place for place, name in enumerate(layers) if name.removesuffix(".hook_post") == layer), None)
 
 
-def influences(run: Run, given: Influence | Sequence[Influence], data: Dataset | None) -> dict[str, Any]:
+def results_of(influence: Influence | Sequence[Influence]) -> list[Influence]:
+    """Results of `influence.estimate` and `influence.verify`, or a DataError that says what else was given."""
+    each = [influence] if isinstance(influence, xr.DataArray | xr.Dataset) else list(influence)
+    for one in each:
+        if isinstance(one, xr.DataArray):
+            known, has = (
+                one.name == "influence" and one.dims == ("target", "example") and "method" in one.attrs,
+                one.dims,
+            )
+        else:
+            known, has = "left_out" in one, tuple(one.data_vars)
+        if not known:
+            words = ", ".join(map(str, has)) or "no values"
+            raise DataError(f"influence has {words}; give results of nm.influence.estimate or nm.influence.verify")
+    return each
+
+
+def influences(run: Run, given: Sequence[Influence], data: Dataset | None) -> dict[str, Any]:
     """The influence of training images on predictions of a run, as its results tell it.
 
     Args:
@@ -130,12 +147,15 @@ def influences(run: Run, given: Influence | Sequence[Influence], data: Dataset |
         given: Results of `influence.estimate`, `influence.verify`, or both.
         data: The data of the run; None: the set that `load` knows by the recorded name.
     """
-    each = [given] if isinstance(given, xr.DataArray | xr.Dataset) else list(given)
     data = recorded_data(run.folder, run.description, data)
-    estimates = [one for one in each if isinstance(one, xr.DataArray)]
-    verified = [one for one in each if isinstance(one, xr.Dataset)]
-    _check(estimates, verified, data)
-    names = list(dict.fromkeys(str(name) for one in each for name in one["target"].values))
+    for one in given:
+        if one.sizes["example"] != len(data.train):
+            raise DataError(
+                f"influence is of {one.sizes['example']:,} training images, and {data.name} has {len(data.train):,}"
+            )
+    estimates = [one for one in given if isinstance(one, xr.DataArray)]
+    verified = [one for one in given if isinstance(one, xr.Dataset)]
+    names = list(dict.fromkeys(str(name) for one in given for name in one["target"].values))
     shown, pictures = names[:MOST_TARGETS], _Pictures(data)
     asked = [_asked(name, run, estimates, verified, pictures) for name in shown]
     return {
@@ -144,21 +164,6 @@ def influences(run: Run, given: Influence | Sequence[Influence], data: Dataset |
         "verified": [_verified(one) for one in verified],
         "images": pictures.stored(),
     }
-
-
-def _check(estimates: Sequence[xr.DataArray], verified: Sequence[xr.Dataset], data: Dataset) -> None:
-    for one in estimates:
-        if one.name != "influence" or one.dims != ("target", "example") or "method" not in one.attrs:
-            raise DataError(f"influence has {one.dims}; give results of nm.influence.estimate or nm.influence.verify")
-        if one.sizes["example"] != len(data.train):
-            raise DataError(
-                f"influence is of {one.sizes['example']:,} training images, and {data.name} has {len(data.train):,}"
-            )
-    for found in verified:
-        if "left_out" not in found or found["left_out"].shape[1] != len(data.train):
-            raise DataError(
-                f"influence has {', '.join(map(str, found.data_vars)) or 'no variables'}; give a result of nm.influence.verify on this data"
-            )
 
 
 class _Pictures:
