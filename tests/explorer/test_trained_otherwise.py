@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import pickle
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,19 @@ def test_replays_of_the_page_are_those_of_the_library(run: nm.Run, replays: list
     assert lost["takeover"]["by"] is None  # not shown
     effect = one.effects("layers.0").sel(network="branch").isel(unit=unit).values
     np.testing.assert_allclose(lost["takeover"]["effect"]["branch"]["high"], effect.max(0), rtol=1e-5, atol=1e-9)
+
+
+def test_a_replay_that_is_damaged_is_named_and_costs_no_page(folder: Path, opened: Opener, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "runs")
+    damaged = tmp_path / "runs" / "mlp.replays" / "at-0-damaged"
+    damaged.mkdir()
+    (damaged / "replay.json").write_text("{")
+    page = nm.explorer.write([nm.Run.open(tmp_path / "runs" / "mlp")], tmp_path / "page.html", snapshots=2)
+    tab = opened(page, "#r=0.0&v=training")
+    expect(tab.locator(".second .loud")).to_contain_text("Not measured: ")
+    expect(tab.locator("#otherwise .loud")).to_contain_text("replay.json is not a valid document")
+    expect(tab.locator(".bands")).to_have_count(0)
+    expect(opened(page).locator(".second select")).to_have_value("1")  # at first one that was measured
 
 
 def test_a_run_without_experiments_has_none_on_its_page(folder: Path, opened: Opener, tmp_path: Path) -> None:
