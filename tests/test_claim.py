@@ -50,9 +50,10 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
         "At 0.020 nats or above, or as far past the other end, it would have been shown."
     )
     # In a fixed sequence it is one of several conditions.
-    assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith(
-        "Tested alone, an effect would have to exceed about 0.020 nats; here every unit tested before it must be shown too."
-    )
+    every = " Every unit tested before it must be shown too."
+    small = replace(ONE, p=0.2, place=0, numbers={**ONE.numbers, "loss": 0.012})
+    assert judge([small], 5)[0].reasons.endswith("1 image. Alone it would have to exceed 0.020 nats." + every)
+    assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith("1 image." + every), "it exceeds that"
     few = judge([replace(ONE, p=0.2, floor=0.02, draws=49)], 5)[0]
     assert few.reasons.endswith("This test could not have shown any effect."), "so few draws allow no less"
 

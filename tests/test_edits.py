@@ -259,6 +259,9 @@ def test_edits_that_can_not_be_made_are_refused(run: nm.Run) -> None:
         (lambda: edits.Repair(4, 9, times=1), "2 or more"),
         (lambda: edits.Prune(1.0), "between 0 and 1"),
         (lambda: edits.Steer("layers.0.hook_post", [0.0, 0.0]), "not all 0"),
+        (lambda: edits.Steer("layers.0.hook_post", [1.0, 0.0], strength=float("nan")), "must be finite"),
+        (lambda: edits.Steer("layers.0.hook_post", [1.0, 0.0], strength=0), "changes nothing"),
+        (lambda: edits.Steer("layers.0.hook_post", [1.0, 0.0], confusion=(4, 4)), "two classes"),
     ):
         with pytest.raises(ConfigError, match=words):
             made()
@@ -270,11 +273,16 @@ def test_edits_that_can_not_be_made_are_refused(run: nm.Run) -> None:
         (edits.Repair(0, 1), "nothing to repair"),
         (edits.Prune(0.01), "no unit"),
         (edits.Steer("layers.0.hook_post", [1.0]), "holds 12 units"),
+        (edits.Steer("layers.0.hook_post", [1.0] * 12, confusion=(4, 40)), "classes 0 to 9"),
     ):
         with pytest.raises(ConfigError, match=words):
             edits.edited(run, edit, data=DIGITS)
     with pytest.raises(UnknownName, match=r"no hidden layer 'layers\.7'"):
         edits.edited(run, edits.Forget(7, how="units", layer="layers.7"), data=DIGITS)
+    with pytest.raises(UnknownName, match="no by 'size'; there is: selectivity, effect, random"):
+        edits.Prune(0.5, by="size")  # type: ignore[arg-type]
+    with pytest.raises(UnknownName, match="no how 'logits'; there is: logit, units, train; did you mean 'logit'"):
+        edits.Forget(7, how="logits")  # type: ignore[arg-type]
 
 
 def test_runs_that_can_not_be_trained_again_are_refused(run: nm.Run, tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_a_question_that_the_ceiling_does_not_carry_is_refused_with_its_number(r
         (lambda run: retrained(run, []), DataError, "no set"),
         (lambda run: retrained(run, [[0]], seeds=0), ConfigError, "1 or more"),
         (lambda run: retrained(run, [[0]], seeds=[1, 1]), ConfigError, "each once"),
-        (lambda run: retrained(run, [[0]], vary="nothing"), UnknownName, "thing to vary"),
+        (lambda run: retrained(run, [[0]], vary="nothing"), UnknownName, "no vary 'nothing'; there is: both"),
         (
             lambda run: nm.influence.retrain(run, [[0]], Activation("layers.0", 1), data=DATA),
             ConfigError,
@@ -306,6 +306,13 @@ def test_a_question_that_the_ceiling_does_not_carry_is_refused_with_its_number(r
         (lambda run: verified(run, 11), DataError, "11 sets"),
         (lambda run: verified(run, 8, methods=["pixels"], seeds=1), ConfigError, "one seed"),
         (lambda run: verified(run, 8, tuning=1.0), ConfigError, "tuning"),
+        (
+            lambda run: nm.influence.verify(
+                run, [[3, 5], *([n] for n in range(8)), [5, 3]], methods=["pixels"], data=DATA
+            ),
+            DataError,
+            "sets 0 and 9 hold the same images",
+        ),
         (lambda run: nm.influence.alike(DATA.train, size=91), DataError, "90 training images"),
     ],
 )

@@ -418,6 +418,16 @@ def test_the_same_call_opens_what_it_made(run: nm.Run, tmp_path: Path) -> None:
     assert repr(first) == repr(again)
 
 
+def test_settings_that_no_optimizer_has_are_refused() -> None:
+    for value in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="0 or more, and finite"):
+            nm.changes.LearningRate(value)
+        with pytest.raises(ConfigError, match="0 or more, and finite"):
+            nm.changes.WeightDecay(value)
+    with pytest.raises(UnknownName, match="no how 'new'; there is: continued, restarted"):
+        nm.changes.Schedule("new")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
@@ -433,6 +443,10 @@ def test_the_same_call_opens_what_it_made(run: nm.Run, tmp_path: Path) -> None:
         ({"at": 8, "change": nm.changes.Relabel(classes=0, to=3)}, ConfigError, "to=3"),
         ({"at": 8, "change": nm.changes.Duplicate("layers.0", (1, 2))}, ConfigError, "one unit"),
         ({"at": 8, "change": "layers.0"}, WrongType, "change"),
+        ({"at": 8, "branches": 0}, ConfigError, "branches is 0; it must be 1 or more"),
+        ({"at": 8, "nulls": -1}, ConfigError, "nulls is -1; it must be 0 or more"),
+        ({"at": 8, "orders": "old"}, UnknownName, "no orders 'old'; there is: new, same"),
+        ({"at": 8, "lr_schedule": "cosine"}, UnknownName, "no lr schedule 'cosine'; there is: continued, restarted"),
     ],
 )
 def test_refusals_say_what_came_and_what_is_possible(

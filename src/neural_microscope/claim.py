@@ -120,7 +120,10 @@ class Claim:
         unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
         size = self.amount(self.least) + unit
         if self.place is not None:
-            return f"Tested alone, an effect would have to exceed about {size}; here every {self.axis} tested before it must be shown too."
+            return (
+                f"{f'Alone it would have to exceed {size}. ' * (self.unit is not None and float(self.numbers[self.effect]) < self.least)}"
+                f"Every {self.axis} tested before it must be shown too."
+            )
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
         return f"At {size} or {side}{', or as far past the other end,' * ('(two-sided)' in self.evidence)} it would have been shown."
 

@@ -23,7 +23,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
-from .errors import MicroscopeError, NoLabels, WrongType, WrongValue, reason
+from .errors import MicroscopeError, NoLabels, WrongType, WrongValue, reason, unknown
 
 Public = TypeVar("Public", bound=Callable[..., Any])
 
@@ -154,8 +154,19 @@ def _right(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
             continue
         if not fits(given[name], hint):
             raise WrongType(f"{name} is {came(given[name])}; it must be {wanted(hint)}{_way(given[name], hint, name)}")
+        options = _options(hint)
+        if options and isinstance(given[name], str) and given[name] not in options:
+            raise unknown(name.replace("_", " "), given[name], options)
         if _on_meta(given[name]):
             raise WrongValue(f"{name} is on the meta device, which holds shapes without values; load it to 'cpu' first")
+
+
+def _options(hint: Any) -> list[str]:
+    """The words that an annotation allows, where it allows nothing else but None."""
+    either = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    named = [one for one in either if one is not type(None)]
+    words = [word for one in named if typing.get_origin(one) is Literal for word in typing.get_args(one)]
+    return words if all(typing.get_origin(one) is Literal for one in named) else []
 
 
 def _bound(function: Callable[..., Any], signature: inspect.Signature, args: Any, options: Any) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..doors import typed
 from ..training import Observer, Training, learning_rate
-from .change import Change, Fork
+from .change import Change, Fork, require
 
 
 @typed
@@ -20,7 +21,11 @@ class LearningRate(Change):
     """
 
     factor: float
-    """The factor."""
+    """The factor, 0 or more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.factor < math.inf, f"factor is {self.factor}; it must be 0 or more, and finite")
 
     def observer(self, fork: Fork) -> Observer:
         return _Setting(self, "lr", lambda rate, step: rate * self.factor)
@@ -32,7 +37,11 @@ class WeightDecay(Change):
     """Another weight decay."""
 
     value: float
-    """The weight decay."""
+    """The weight decay, 0 or more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.value < math.inf, f"value is {self.value}; it must be 0 or more, and finite")
 
     def observer(self, fork: Fork) -> Observer:
         return _Setting(self, "weight_decay", lambda decay, step: self.value)

@@ -173,7 +173,7 @@ class Repair(Edit):
     It is judged by networks that were trained with the images of both classes ``times`` as often.
 
     >>> nm.edits.Repair(4, 9, how="train").trained
-    'trained with the images of classes 4 and 9 3 times as often'
+    'trained with 3 times as many images of classes 4 and 9'
     """
 
     true: int
@@ -194,12 +194,11 @@ class Repair(Edit):
     """Times that each image of both classes comes in an epoch."""
 
     def __post_init__(self) -> None:
-        making.require(self.true != self.predicted, f"a confusion has two classes; got {self.true} twice")
+        making.two_classes(self.true, self.predicted)
         making.require(self.times > 1, f"times is {self.times}; it must be 2 or more")
 
     def apply(self, at: Subject) -> tuple[Network, Random]:
-        for number in (self.true, self.predicted):
-            making.require(0 <= number < at.data.classes, f"there are classes 0 to {at.data.classes - 1}; got {number}")
+        making.check_classes(at, (self.true, self.predicted))
         inside = at.data.train.subset(np.asarray(at.data.train.labels) == self.true)
         if self.how == "logit":
             return making.logits_moved(at, [self.predicted], making.margin(at, inside, self.true, self.predicted))
@@ -218,7 +217,7 @@ class Repair(Edit):
 
     @property
     def trained(self) -> str:
-        return f"trained with the images of classes {self.true} and {self.predicted} {self.times} times as often"
+        return f"trained with {self.times} times as many images of classes {self.true} and {self.predicted}"
 
     @property
     def aim(self) -> str:
@@ -302,9 +301,14 @@ class Steer(Edit):
             direction.ndim == 1 and bool(np.isfinite(direction).all()) and bool(direction.any()),
             f"direction must be a finite number for each unit, not all 0; got shape {list(direction.shape)}",
         )
+        making.require(math.isfinite(self.strength), f"strength is {self.strength}; it must be finite")
+        making.require(bool(self.strength), "a strength of 0 changes nothing")
+        if self.confusion is not None:
+            making.two_classes(*self.confusion)
         object.__setattr__(self, "direction", tuple(direction.tolist()))
 
     def apply(self, at: Subject) -> tuple[Network, Random]:
+        making.check_classes(at, self.confusion or ())
         return making.steered(at, self.hook_point, self.strength * np.array(self.direction))
 
     def goal(self, images: ImageSet) -> np.ndarray:

@@ -46,6 +46,17 @@ class Subject:
     """Seed of the order of batches in which an edit trains on, and of a random choice of units."""
 
 
+def two_classes(true: int, predicted: int) -> None:
+    """A ConfigError unless the classes of a confusion differ."""
+    require(true != predicted, f"a confusion has two classes; got {true} twice")
+
+
+def check_classes(at: Subject, numbers: Sequence[int]) -> None:
+    """A ConfigError for a class that there is not."""
+    for number in numbers:
+        require(0 <= number < at.data.classes, f"there are classes 0 to {at.data.classes - 1}; got {number}")
+
+
 def require(condition: bool, text: str) -> None:
     """A ConfigError unless the condition holds."""
     if not condition:

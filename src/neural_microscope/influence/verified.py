@@ -77,7 +77,7 @@ def verify(
         over targets.
 
     Raises:
-        DataError: Fewer than 6 sets are left to judge; otherwise as `retrain` and `estimate`.
+        DataError: Fewer than 6 sets are left to judge, or two are the same; otherwise as `retrain` and `estimate`.
         ConfigError: A single seed, a share out of range.
 
     >>> found = nm.influence.verify(
@@ -99,6 +99,7 @@ def verify(
             "to judge; give more sets, or one damping"
         )
     guesses = estimates(runs, targets, methods, data, None, dampings)
+    _different(sets)
     truth = retrain(runs[0], sets, targets, seeds=seeds, data=data, vary=vary)
     if truth.sizes["seed"] < 2:
         raise ConfigError("one seed says nothing about the truth's reliability; give at least 2")
@@ -112,6 +113,16 @@ def verify(
     return table.assign(left_out=(("set", "example"), left_out)).assign_attrs(
         damping=damping, n_tuning_sets=apart, n_runs=len(runs), vary=vary
     )
+
+
+def _different(sets: Sequence[Any]) -> None:
+    known: dict[tuple[int, ...], int] = {}
+    for at, one in enumerate(sets):
+        first = known.setdefault(tuple(np.unique(one).tolist()), at)
+        if first < at:
+            raise DataError(
+                f"sets {first} and {at} hold the same images; each must differ, for agreement counts over sets"
+            )
 
 
 def _effects(influence: xr.DataArray, sets: Sequence[Any]) -> xr.DataArray:

@@ -364,7 +364,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
             say(
                 RATE,
                 "A check of the method: of {pages:,} trial reports, each on one network with nothing to find, {false:,} ({rate:2%}) made a "
-                "false claim; 5% are allowed (version {version}).",
+                "false claim; 5% are allowed for a network (version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 rate=float(empty["pages_false"].sum() / empty["pages"].sum()),

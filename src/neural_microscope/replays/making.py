@@ -151,6 +151,9 @@ def _settings(
     until = total if until is None else until
     if until <= at:
         raise ConfigError(f"until is {until}; it must come after the fork at step {at}")
+    for name, value, least in (("branches", branches, 1), ("nulls", nulls, 0)):
+        if value is not None and value < least:
+            raise ConfigError(f"{name} is {value}; it must be {least} or more")
     if orders == "same" and (branches or 1) > 1:
         raise ConfigError(f"{branches} branches on the same order would all be equal; give branches=1, or orders='new'")
     count = branches or (1 if orders == "same" else 8)

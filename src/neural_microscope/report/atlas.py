@@ -24,7 +24,9 @@ def atlas(page: Page) -> str:
     names = "".join(f"<span>{escape(look.name)}</span>" for look in page.looks)
     parts = "".join(_part(page, key) for key in PARTS)
     top = f'<div class="row top" aria-hidden="true"><span>Question</span>{names}</div>'
-    intro = "<p>All questions, all networks. A row opens to claims, pictures, numbers.</p>"
+    intro = (
+        '<p>All questions, all networks. <span class="on-screen">A row opens to claims, pictures, numbers.</span></p>'
+    )
     columns = min(len(page.looks), 3)
     kind = "one" if columns == 1 else "many" if len(page.looks) > 3 else "few"
     return f'{heading(2, "atlas", "Atlas")}{intro}<div class="atlas {kind}" style="--networks:{columns}">{top}{parts}</div>'
@@ -62,7 +64,7 @@ def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, 
     key = slug(rule.name) if rule else ("side-" if isinstance(ats[0], Pair) else "") + slug(measure.name)
     ids = escape(" ".join(c.id for claims in own.values() for c in claims))
     inside = "".join(
-        f'<div class="side">{_claims(page, claims)}{_pictures(page, measure, at) if first else ""}</div>'
+        f'<div class="side"{_named(at) * (len(ats) > 1)}>{_claims(page, claims)}{_pictures(page, measure, at) if first else ""}</div>'
         for at, claims in zip(ats, own.values(), strict=True)
     )
     shared = _together(page, measure, ats) if first else ""
@@ -72,6 +74,11 @@ def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, 
     tested = [claim for claims in own.values() for claim in _in_short(claims)]
     meaning = quantity(tested[0]) if tested else ""
     return row(key, title, cells, content, quantity=meaning, attributes=f' data-claim="{ids}"')
+
+
+def _named(at: At) -> str:
+    """The network's name on its answers, for paper, where answers do not stand below the names."""
+    return f' data-network="{escape(at.name)}"'
 
 
 def _in_short(claims: Sequence[Claim]) -> list[Claim]:

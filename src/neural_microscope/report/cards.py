@@ -93,7 +93,7 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
         where = ", ".join(c.where for c in others)
         nulls += f'<p class="quiet" data-claim="{_ids(others)}">Beyond its bands, but the test asks for more: {escape(where)}.</p>'
     title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
-    elsewhere = "" if whole else _elsewhere(page, claim)
+    elsewhere = _elsewhere(page, claim, "Also shown" if whole else "Shown")
     inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
 
@@ -111,15 +111,15 @@ def _odds(claim: Claim) -> str:
     return f'<p class="odds quiet" data-claim="{escape(claim.id)}">{escape(f"{odds} {seeds}".strip())}</p>'
 
 
-def _elsewhere(page: Page, claim: Claim) -> str:
-    """A line that names the places in which the same question has something shown."""
-    shown = [c for c in page.claims if c.rule == claim.rule and c.unit is None and c.shown]
+def _elsewhere(page: Page, claim: Claim, words: str) -> str:
+    """A line that names the other places in which the same question has something shown."""
+    shown = [c for c in page.claims if c.rule == claim.rule and c.unit is None and c.shown and c.where != claim.where]
     places = {
         network: ", ".join(c.hook_point.removesuffix(".hook_post") for c in shown if c.network == network)
         for network in dict.fromkeys(c.network for c in shown)
     }
-    words = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
-    return f'<p class="quiet" data-claim="{_ids(shown)}">Shown: {escape(words)}.</p>' if shown else ""
+    where = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
+    return f'<p class="quiet" data-claim="{_ids(shown)}">{words}: {escape(where)}.</p>' if shown else ""
 
 
 Ends = tuple[float, float]

@@ -239,7 +239,9 @@ def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], meas
     found = []
     for item in re.split(r"\n\s*\* ", "\n" + returns[1])[1:] if returns else []:
         text = " ".join(re.split(r"\n\n|\n(?=>>>)", item)[0].split())
-        if known & {*re.findall(r"``(\w+)``", text)}:
+        if " " in re.sub(r" \[[a-z, ]+\]", "", text) and known & {
+            *re.findall(r"``(\w+)``", text)
+        }:  # says more than a name
             text = _ENDS.sub(lambda ends: f"its {(ends[1] or 'interval').rstrip('_')}", text)
             text = re.sub(r" \[[a-z, ]+\]", "", re.sub(r"``(.+?)``", said, text))
             found.append(text.replace("`", "").replace("NaN", "–"))  # as `cell` prints it

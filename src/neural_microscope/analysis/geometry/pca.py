@@ -63,8 +63,8 @@ def pca(
           common (so where a few units vary far more than the others, a real but small later component can lie below
           chance).
         * ``above_chance``: the number of leading components with p < 0.05.
-        * ``eigen_gap`` [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely, as
-          attrs["warning"] says so; NaN where there is no next, infinite where that is 0.
+        * ``eigen_gap`` [component]: eigenvalue over the next one; below 1.1 the two directions may rotate freely
+          (there is a warning then); NaN where there is no next, infinite where that is 0.
 
         With ``aligned``, all variables except the score have an axis snapshot too; eigenvalue k belongs to the k-th
         principal component of its snapshot, before the rotation, which keeps their sum. Constant activations give NaN

@@ -122,9 +122,9 @@ def quantile_examples(
     Returns:
         Windows of a unit with few activations overlap.
 
-        * ``examples``: their numbers, -1 for places left over where m < ``per``.
+        * ``examples``: their numbers, -1 for places left over where fewer images activate the unit.
         * ``activation``: their activations, NaN there.
-        * ``active`` [unit]: m.
+        * ``active`` [unit]: m, the number of images that activate it.
 
 
     Raises:

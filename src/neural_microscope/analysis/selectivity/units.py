@@ -64,7 +64,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
           0..1, 0.5 without preference, for activations of any sign.
         * Both with 95% intervals ``…_low``, ``…_high`` over images of this network (score intervals, not symmetric),
           from 20 active images and 10 of the class on; ``few``: units below, which have none.
-        * ``precision``: share of the k strongest images of a half (``n_top`` in attrs, at most 60) that belong to the
+        * ``precision``: share of the k strongest images of a half (k at most 60) that belong to the
           commonest class among the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020).
           Images that tie for the last places share them.
         * ``mutual_information`` of the activation in 30 equal-count bins and the class, bits, minus

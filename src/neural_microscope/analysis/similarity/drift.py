@@ -72,9 +72,10 @@ def drift(
         Each quantity with its interval, null or floor; with ``without`` also ``removed``, the share of each snapshot's variance
         on the components that were removed.
 
-        * ``function`` = 1 - r², 0..1: the change that no rotation and scaling of t removes, a change in which examples
-          are similar. ``rotation`` = r² - c², 0..1: the change that rotation removes. ``scaling``: the rest, 0 and
-          more. ``shift`` and ``movement`` as above.
+        * ``function`` = 1 - r², 0..1, r the largest cosine with the reference that a rotation of t reaches: the change that no rotation
+          and scaling of t removes, a change in which examples are similar. ``rotation`` = r² - c², 0..1, c the cosine without
+          a rotation: the change that rotation removes. ``shift``: of the mean. ``scaling``: the rest, 0 and more. ``movement``: the sum
+          of the four, in units of the reference's variance.
         * ``cosine_distance`` = 1 - cosine (0..2), ``cka`` (debiased), ``procrustes`` = sqrt(2 - 2r).
         * ``function``, ``procrustes``, ``cka`` with ``…_null_low``, ``…_null_high``, ``…_p``.
         * All of the above with ``…_low``, ``…_high``: 95% over images, from random halves.

@@ -13,7 +13,7 @@ from ... import named
 from ...axes import unit_axis
 from ...claim import Claim, say
 from ...measure import measure, of
-from ...statistics import beside, shown
+from ...statistics import ALPHA, beside, shown
 from . import pairs
 from .drift import origins
 from .planted import as_acts, unlike, whitened
@@ -92,16 +92,23 @@ def _unit_drift(at: Any) -> xr.Dataset:
 @of(unit_drift).describe("layer")
 def _selves(at: Any) -> Iterator[Claim]:
     table = at["similarity.unit_drift"]
-    alike = shown(table["correlation_q"].transpose("snapshot", ...).values).mean(1)
+    q = table["correlation_q"].transpose("snapshot", ...).values
+    alike, judged = shown(q).mean(1), int(np.isfinite(q).sum(1).max())
+    if judged * ALPHA <= 1:
+        yield say(
+            "units that resemble their final selves",
+            f"Whether a single {at.axis} at initialization correlates with its final self more than any other {at.axis} does can't be "
+            f"shown for {{judged:#{at.axis}}}: p is at least {{floor:2}}.",
+            judged=judged,
+            floor=1 / max(judged, 1),
+        )
+        return
     most = np.flatnonzero(alike > 0.5)
     yield say(
         "units that resemble their final selves",
-        f"{{start:0%}} of the single {at.axis}s at initialization correlate with their final selves more than any other {at.axis} does"
-        + (
-            "; from {since:step} on more than half do."
-            if len(most)
-            else "; before the last snapshot never more than half."
-        ),
+        f"{{start:0%}} of the single {at.axis}s at initialization are shown to correlate with their final selves more than any other "
+        f"{at.axis} does"
+        + ("; from {since:step} on more than half are." if len(most) else "; at no snapshot more than half are."),
         start=float(alike[0]),
         since=int(table["step"][most[0]]) if len(most) else math.nan,
     )
