@@ -97,6 +97,10 @@ def retrain(run: Run, edit: Edit, *, seeds: int | Iterable[int] = 8, data: Datas
     Raises:
         ConfigError: The edit does not fit the images.
         RunError: A run that can't be trained again, or other data.
+
+    >>> never = nm.edits.retrain(run, nm.edits.Forget(7), seeds=1, data=digits)[0]
+    >>> bool((never(images).argmax(1) == 7).any())
+    False
     """
     at = _subject(run, data, 0)
     first = int(run.description["model"]["seed"]) + 1

@@ -56,6 +56,9 @@ def singles(images: ImageSet, *, n: int = 48, seed: int = 0) -> list[np.ndarray]
 
     Raises:
         DataError: More sets than there are images.
+
+    >>> [len(one) for one in nm.influence.singles(digits.train, n=3)]
+    [1, 1, 1]
     """
     _enough(images, n)
     chosen = np.random.default_rng(seed).choice(len(images), n, replace=False)

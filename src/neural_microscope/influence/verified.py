@@ -196,6 +196,11 @@ def claims(found: xr.Dataset) -> list[Claim]:
 
     Args:
         found: The result of `verify`.
+
+    >>> sets = nm.influence.singles(digits.train, n=8)
+    >>> found = nm.influence.verify(run, sets, data=digits, seeds=2, methods=["pixels"], draws=99, least=0.95)
+    >>> nm.influence.claims(found)  # refused: the truth carries no such question
+    []
     """
     if found.attrs["reason"]:
         return []
