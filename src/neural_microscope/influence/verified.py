@@ -226,5 +226,5 @@ def claims(found: xr.Dataset) -> list[Claim]:
             draws=found.attrs["draws"],
         )
         rule = "an estimate of influence agrees with retraining"
-        made.append(replace(claim, rule=rule, measure="influence.agreement", network=method))
+        made.append(replace(claim, rule=rule, measure="influence.agreement", network=str(method)))
     return judge(made, 1)
