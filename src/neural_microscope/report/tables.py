@@ -51,9 +51,10 @@ OF_UNITS = {
     "class": "the class whose images the unit separates best from all others",
     "AUC": "how well it separates them: the chance that an image of the class activates it more than another image (0.5: a coin)",
     "95% interval": "of the value before it, over images",
-    "same rank, untrained": "95% range of the unit that has the same rank in untrained networks",
+    "same rank, untrained": "95% range of the unit of the same rank in untrained networks, on a part of the images (so ranks may differ "
+    "from those here)",
     "beyond shuffled labels since": "the step from which on it prefers this class and its AUC lies above that of shuffled labels",
-    "class of most top-activating images": "and how many of them have it",
+    "commonest class of the top images": "and how many of them have it",
     "loss increase (nats)": "the rise of the mean loss on the probe images when the unit is set to 0",
     "random directions": "95% range of that rise for random directions of equal norm",
     "class with the largest accuracy drop": "and by how much its accuracy falls when the unit is set to 0",

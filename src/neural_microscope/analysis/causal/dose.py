@@ -145,12 +145,13 @@ def _doses(at: Any) -> Iterator[Claim]:
     if table is not None:
         yield say(
             "dose and response",
-            f"the loss {{ablated:rises3}} nats when {at.axis} {{unit:,}} is ablated, and {{scaled:rises3}} nats when its activation is "
-            "multiplied by {factor:g}.",
+            f"on {{images:,}} images the loss {{ablated:rises3}} nats when {at.axis} {{unit:,}} is ablated, and {{scaled:rises3}} nats "
+            "when its activation is multiplied by {factor:g}.",
             ablated=float(table["loss_increase"][0]),
             scaled=float(table["loss_increase"][-1]),
             factor=float(table["factor"][-1]),
             unit=int(table.attrs["unit"][0]),
+            images=int(table.attrs["n_examples"]),
         )
 
 

@@ -59,7 +59,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
         "95% interval": "{auc_low:2} to {auc_high:2}",
         "same rank, untrained": "{auc_untrained_low:2} to {auc_untrained_high:2}",
         "beyond shuffled labels since": "{since:step}",
-        "class of most top-activating images": "{top:,} ({top_of:,} of {top_images:,})",
+        "commonest class of the top images": "{top:,} ({top_of:,} of {top_images:,})",
     },
 )
 def prefers(layer: LayerLook) -> Iterator[Claim]:
