@@ -3,7 +3,7 @@
 #
 # *We take a prediction, ask which training images are behind it, and then check: we train the network again without them.*
 #
-# A network knows nothing but its training images. So when it takes a 9 for a 5, some of them must have taught it that. Can we find them? There are formulas that give every training image a number, its *influence*, and they
+# A network knows nothing but its training images. So when it takes a 9 for a 5, some of them must have taught it that, if it was not the draw of its initial weights. Can we find them? There are formulas that give every training image a number, its *influence*, and they
 # give it in a second. That is the easy half, and it is where most stories about influence end.
 #
 # The other half is to find out whether the numbers are right. For a small network that is possible: leave the images out, train again, and look. You will see that this truth is itself noisy, that some questions can't be
@@ -86,14 +86,14 @@ lesson.say(f"""*What to look at:* the two longest bars. Test image {image} is of
 (p = {own[image]:.2f}).""")
 
 # %% [markdown]
-# As the number to explain we take the [*margin*](../docs/glossary.md) of the image as the literature on influence has it: log p / (1 − p), with p the probability of its own class. It is the logit of that class minus the log-sum-exp of all others (not, as elsewhere, minus the
-# highest other): above 0 the class has more than half of the probability.
+# As the number to explain we take the [*margin*](../docs/glossary.md) of the image as the literature on influence has it: log(p / (1 − p)), with p the probability of its own class. It is the logit of that class minus log Σ exp of all other logits (not minus the
+# highest other, as in the other notebooks): above 0 the class has more than half of the probability.
 #
 # Now, what does a training image do to it? In one step of gradient descent on that image alone all weights move by −rate × (gradient of the image's loss). And to first order, the margin moves by (gradient of the margin) · (movement of the weights).
-# So one number decides: the product of two gradients. Let's do it with a network in the middle of its training, and then really take the step.
+# So one number decides: the dot product of two gradients, that of the margin and that of the image's loss. Let's do it with a network early in its training, after 32 steps, and then really take the step.
 
 # %% tags=["varies"]
-middle, rate = 32, 1e-3
+early, rate = 32, 1e-3
 
 
 def margin_of(network):
@@ -108,7 +108,7 @@ def gradient(network, number):
     return torch.cat([part.flatten() for part in torch.autograd.grad(number, [*network.parameters()])])
 
 
-young = run.model(middle).double()  # float64: the steps are tiny
+young = run.model(early).double()  # float64: the steps are tiny
 of_margin = gradient(young, margin_of(young))
 third = next(label for label in range(10) if label not in (true, predicted))
 teachers = {f"class {label}": int(np.flatnonzero(some.train.labels == label)[0]) for label in (true, predicted, third)}
@@ -123,12 +123,12 @@ for name, number in teachers.items():
     )
     found.append((margin_of(moved) - margin_of(young)).item())
     print(
-        f"{name} (training image {number}): the product is {told[-1]:+.2e}, the step changes the margin by {found[-1]:+.2e}"
+        f"{name} (training image {number}): -rate x product is {told[-1]:+.2e}, the step changes the margin by {found[-1]:+.2e}"
     )
 assert np.abs(np.subtract(told, found)).max() < 0.05 * np.abs(found).max()
 
 # %% [markdown]
-# The product of the gradients is what the step does. That is all there is to the influence of an image in one step; everything else is about many steps.
+# The product of the gradients, times −rate, is what the step does. That is all there is to the influence of an image in one step; everything else is about many steps.
 #
 # Images of the true class should raise the margin. And the images of the *other* classes? The step on an image of another class raises that class's logit. **What share of the images of other classes raises the margin
 # nevertheless, in percent?**
@@ -139,18 +139,18 @@ lesson.guess("others", mine)
 
 # %% tags=["varies"]
 target = nm.influence.Prediction(image)
-at_middle = nm.influence.estimate(run, target, method="last", step=middle, data=some)[0]  # [example]
+at_early = nm.influence.estimate(run, target, method="last", step=early, data=some)[0]  # [example]
 other = some.train.labels != true
-raising = 100 * float((at_middle.values[other] > 0).mean())
+raising = 100 * float((at_early.values[other] > 0).mean())
 if lesson.reveal("others", raising):
-    by_class = at_middle.groupby("label").map(lambda one: 100 * (one > 0).mean("example"))
+    by_class = at_early.groupby("label").map(lambda one: 100 * (one > 0).mean("example"))
     print(
         "images that raise the margin, by class:",
         "  ".join(f"{int(c)}: {float(v):.0f}%" for c, v in zip(by_class["label"], by_class, strict=True)),
     )
     most = " and ".join(str(int(c)) for c, v in zip(by_class["label"], by_class, strict=True) if v > 50 and c != true)
-    lesson.say(f"""{"Far from none" if raising > 10 else "Few"}: an image teaches more than its own class. All classes share the hidden layers, and an image of a third class that lowers the logit of
-{predicted} helps class {true} too.{f" Most images of {most} do." if most else ""}""")
+    lesson.say(f"""{"Far from none" if raising > 10 else "Few"}: an image teaches more than its own class. {f"Most images of {most} raise the margin. " if most else ""}All classes share the hidden
+layers; whether that is the reason was not tested here.""")
 
 # %% [markdown]
 # `estimate(method="last")` did that for all images at once.
@@ -158,11 +158,11 @@ if lesson.reveal("others", raising):
 # ### Exercise 1: a product without gradients
 # *Difficulty ●●○○ · 15 minutes*
 #
-# How does it do that, without a gradient by all the weights for each image? The gradient of a number by the weights of one linear layer is a table: the slope δ at the layer's output, times the layer's input h. Add the bias, whose gradient is δ. The
-# product of two such gradients never needs the tables.
+# How does `estimate` get the products for all images, without a gradient by all the weights for each? The gradient of a number by the weights of one linear layer is a table: the slope δ at the layer's output, times the layer's input h. Add the bias, whose gradient is δ. The
+# dot product of two such gradients never needs the tables.
 #
 # Write `product(slopes, inputs, slopes_b, inputs_b)`. Each of the four is a list with a vector for each linear layer: for the first example the slopes δ at the layer's outputs and the layer's inputs h, then the same of the second. Every
-# layer has a bias. Return the product of the two gradients by *all* weights and biases, as one number.
+# layer has a bias. Return the dot product of the two gradients by *all* weights and biases, as one number, without the −rate.
 
 # %% [markdown] tags=["hint"]
 # For one layer the gradient by the weights is the outer product δhᵀ. The sum of the products of all its entries with those of δ′h′ᵀ is (δ·δ′)(h·h′). What do the biases add to it?
@@ -283,20 +283,20 @@ def product(slopes, inputs, slopes_b, inputs_b):  # the first example with itsel
 
 
 # %% [markdown]
-# Are ours and the library's the same number? An image is in one batch of each epoch, and there it is one of many. Over all steps that makes the product times the sum of the rates, divided by the number of training images.
+# Are ours and the library's the same number? An image is in one batch of each epoch, and there it is one of many. Over the first 32 steps, as if every image had had its share of them, that makes minus the product, times the sum of their rates, divided by the number of training images.
 
 # %%
-rates = float(run.training["learning_rate"].values[:middle].sum())
+rates = float(run.training["learning_rate"].values[:early].sum())
 by_hand = np.array(told) / rate * rates / n
-by_library = at_middle.values[[*teachers.values()]]
+by_library = at_early.values[[*teachers.values()]]
 assert np.allclose(by_hand, by_library, rtol=1e-3, atol=1e-3 * np.abs(by_hand).max())
 print(f"the same for all {len(teachers)} images, within 0.1%")
 
 # %% [markdown]
 # ## 2. All steps, all images
 #
-# A training is many steps, and at each the gradients are others. *TracIn* adds the products up over the recorded snapshots. *Last* takes the finished network for all of them. The *kernel* asks how the finished network would
-# answer if it were linear in its weights and had been trained to the end: this takes care of images that say the same thing twice. And *pixels* looks at no network at all: the cosine between two pictures, with a minus if their labels differ. That one is our baseline.
+# A training is many steps, and at each the gradients are others. *TracIn* adds the products up over the recorded snapshots. *Last* takes one snapshot for all of them, here the finished network. The *kernel* replaces the network by its linear approximation
+# and asks how that one's best fit would answer: images that say the same thing twice share the credit. And *pixels* looks at no network at all: the cosine between two pictures, with a minus if their labels differ. That one is our baseline.
 #
 # Who made the network hesitate? TracIn gives a list. **Of the ten training images that lower the margin most, how many are of the class that was predicted?**
 
@@ -309,21 +309,21 @@ estimates = {method: nm.influence.estimate(run, target, method=method, data=some
 order = {method: np.argsort(one.values) for method, one in estimates.items()}
 lowering = order["tracin"][:10]
 if lesson.reveal("harmful", int((some.train.labels[lowering] == predicted).sum())):
-    display(nm.plots.influential_images(estimates["tracin"], some.train.images))
+    display(nm.plots.influential_images(estimates["tracin"], some.train.images, n=10))
     for method, one in order.items():
         raise_it, lower_it = (some.train.labels[part].tolist() for part in (one[::-1][:10], one[:10]))
         print(f"{method:7} labels of the ten that raise it most: {raise_it}, lower it most: {lower_it}")
     shared = {method: len({*one[:10]} & {*lowering}) for method, one in order.items() if method != "tracin"}
     lesson.say(f"""*What to look at:* do the pictures look like something between {true} and {predicted}? A story is easily told. But of TracIn's ten most harmful images {", ".join(f"{one} shares {count}" for one, count in shared.items())}.
-{"The methods do not name the same images." if max(shared.values()) < 8 else "The methods agree."}""")
+{"The methods do not all name the same images." if max(shared.values()) < 8 else "The methods agree."}""")
 
 # %% [markdown]
 # Each list can be defended by looking at it. None of them can be *shown* by looking at it: they are all arithmetic on the network that we have, and the question is about a network that we don't have, the one that never saw these images.
 #
 # ## 3. The truth: train without them
 #
-# So we train that network. The images get weight 0 in the loss of their batches and everything else stays: the same initial weights, the same batches in the same order. The *effect* of a set of images is the margin without it, minus the margin with it. We do that for
-# eight seeds, which set initial weights and order, because we don't want to know what the images did to *this* draw of random numbers. And we do it for random sets of ten images too.
+# So we train that network. The images get weight 0 in the loss of their batches and everything else stays: the same initial weights, the same batches in the same order. The *effect* of a set of images is the margin without it, minus the margin with it, so an image with an influence of +2 has an estimated effect of −2. We do that for
+# eight seeds, which set initial weights and order, because we don't want to know what the images did to *this* draw of random numbers (TracIn saw one network, ours; what it says should hold for the others). And we do it for random sets of ten images too.
 #
 # **By how much does the margin change without the ten images that lower it most, by TracIn?** (Above 0: without them the network is surer of the true class.)
 
@@ -378,7 +378,7 @@ And look at the noise: networks of other seeds, trained on all images, have marg
 # So we compare the truth with itself. Take many sets. Split the seeds into two halves, take the mean effect of each set in each half, and correlate the two over the sets, by ranks. That is r, how well *half* the seeds agree with the other half. All seeds together are
 # more reliable than half of them: Spearman and Brown give the *reliability* 2r / (1 + r).
 #
-# Now imagine a perfect estimate, one that knows the effect in the mean over all the seeds in the world. It still doesn't agree perfectly with our few seeds: its correlation with them is √reliability, and nothing that doesn't see our seeds can expect more. That is the *ceiling*.
+# Now imagine a perfect estimate, one that knows the effect in the mean over all the seeds in the world. It still doesn't agree perfectly with our few seeds: its correlation with them is √reliability, and nothing that doesn't see our seeds can expect more. That is the *ceiling*. (An estimate that sees a single network can expect less.)
 #
 # ### Exercise 2: the ceiling
 # *Difficulty ●●○○ · 10 minutes*
@@ -499,7 +499,7 @@ def ceiling(effects):  # a negative correlation counts as well
 
 
 # %% [markdown]
-# Now for many predictions at once: the margins of 100 test images. And for two questions: what does a random *half* of the training images do, and what does *one* random image do? For each we leave out 32 sets in turn, with four seeds, and the
+# Now for many predictions at once: the margins of 100 test images. And for two questions: what does a random *half* of the training images do, and what does *one* random image do? For each we leave out 32 sets in turn, with four seeds. Eight of them choose the kernel's one setting, its damping; the other 24 judge all methods. The
 # library computes the reliability over all splits of the seeds, and the ceiling.
 #
 # **What is the ceiling for single images, from 0 to 1?**
@@ -517,12 +517,13 @@ assert not lesson.full or single["ceiling"] < verified["halves"]["ceiling"]
 if lesson.reveal("single", float(single["ceiling"])):
     for name, one in verified.items():
         print(
-            f"{name:13}: two seeds agree at {float(one['between_seeds']):.2f}, reliability of 4 seeds {float(one['reliability']):.2f}, ceiling {float(one['ceiling']):.2f} "
+            f"{name:13}: two seeds agree at {float(one['between_seeds']):.2f}, two and two at {float(one['between_halves']):.2f}, reliability of 4 seeds {float(one['reliability']):.2f}, ceiling {float(one['ceiling']):.2f} "
             f"(95% {float(one['ceiling_low']):.2f} to {float(one['ceiling_high']):.2f})"
         )
     refused = single.attrs["reason"]
     lesson.say(f"""{f"So the question about single images is refused, before any estimate is looked at: {refused}. That is a result, too." if refused else "Here, with few training images, the question about single images can be asked."}
-Leaving out one random image changes a margin with a standard deviation of {float(single["effect_sd"]):.2f}; another order of the batches with one of {float(single["order_sd"]):.2f}.""")
+Leaving out one random image changes a margin with a standard deviation of {float(single["effect_sd"]):.2f}; another order of the batches with one of {float(single["order_sd"]):.2f}.
+The second cancels where each network is compared with itself on the same seed. What is left: the effects differ from seed to seed.""")
 
 # %% [markdown]
 # Mind what can be refused here: to *rank* ordinary single images by what they do. That one certain image does much may still be shown, with enough seeds; in section 6 we plant some that should.
@@ -711,9 +712,9 @@ if lesson.reveal("best", best):
         lesson.say(f"*{claim.verdict}:* {claim.sentence} {claim.reasons}")
 
 # %% [markdown]
-# Read a number like that twice. Compared with permuted sets, you see whether there is anything at all. Compared with the ceiling, you see what is left unexplained. And compared with pixels, you see how much of it needed the network at all. "It agrees with retraining" is true of an estimate that never opened the network.
+# Read a number like that three times. Compared with permuted sets, you see whether there is anything at all. Compared with the ceiling, you see what is left unexplained. And compared with pixels, you see how much of it needed the network at all. "It agrees with retraining" is true of an estimate that never opened the network.
 #
-# The agreement is about *ranks*, for *this* network, trained for *this* long. On a network that has trained for a short time nearly everything depends on which classes are left out, and then pixels do very well.
+# The agreement is about *ranks*, over many halves, for *this* network, trained for *this* long. The same estimate may have a wrong list for one image, as you may have seen in section 3. (p is corrected for the four methods.)
 #
 # ## 6. Planted mistakes
 #
@@ -748,10 +749,10 @@ if lesson.reveal("copies", hits["pixels"]):
         p = float(one["harm_p"])
         beside = f"p {'≤' if p <= 1 / 200 else '='} {p:.3f} (199 random sets of the same labels)"
         print(
-            f"{method:7}: {hits[method]:2} of {planted} copies are the most harmful image of their test image; {beside}"
+            f"{method:7}: {hits[method]:2} of {planted} copies are the most harmful image of their test image; copies rank lower than random images: {beside}"
         )
     lesson.say(f"""Of course: a copy has the highest similarity that there is, 1, and the wrong label makes it −1. That the copies harm more than random images of the same labels is
-{"shown for all four methods" if all(bool(one["harm_shown"]) for one in harms.values()) else "not shown for all methods"}, and the one that looks at no network finds all {planted}. Passing this test says nothing about how well an estimate knows the *network*.""")
+{"shown for all four methods" if all(bool(one["harm_shown"]) for one in harms.values()) else "not shown for all methods"}, and the one that looks at no network finds all {planted}. So who passes this test need not know the *network*; who fails it misses what retraining finds, as we see next.""")
 
 # %% [markdown]
 # A planted answer is a good test only if a method that can't know the answer fails it. Ask of each test: who else passes?
@@ -907,10 +908,10 @@ def spread(edited, retrained):  # a root of squares
 
 
 # %% [markdown]
-# `nm.edits.judge` compares the predictions on all test images (`logits`), those on sevens alone (`goal`), and each hidden layer, where the distance is 1 − linear CKA. An edit *lies within the spread* if it is shown to be near enough in every row; it *lies beyond* if it is farther than one more retrained network would be.
+# `nm.edits.judge` compares the predictions on all test images (`logits`), those on sevens alone (`goal`), and each hidden layer, where the distance is 1 − linear CKA (a similarity of two layers' activations on the same images: 1 if they are equal up to a rotation and a scale). An edit *lies within the spread* if it is shown to be near enough in each of these; it *lies beyond* if in at least one it is farther than one more retrained network would be.
 # Between the two nothing is shown. Beside it stand random edits of equal size: what does *any* edit do?
 #
-# **With the logit of 7 switched off, does the network lie within the spread of those that never saw a 7, beyond it, or is neither shown?**
+# **With the logit of 7 switched off, does the network lie within the spread of those that never saw a 7, beyond it, or is neither shown?** (`within`, `beyond` or `neither is shown`)
 
 # %%
 mine = "within"  # your guess
@@ -945,7 +946,7 @@ if lesson.reveal("logit", verdict_of(judged["logit"])):
     other_accuracy = {how: float(one.price["accuracy"] - one.price["accuracy_before"]) for how, one in judged.items()}
     left = 100 * float(judged["train"].price["share"])
     lesson.say(
-        f"""The six ablated units {"cost" if other_accuracy["units"] < 0 else "gain"} {100 * abs(other_accuracy["units"]):.0f} points of accuracy on all other classes. Three epochs without sevens leave {left:.0f}% of them predicted as 7{": nothing in that training says what not to predict" if left > 10 else ""}."""
+        f"""The six ablated units {"cost" if other_accuracy["units"] < 0 else "gain"} {100 * abs(other_accuracy["units"]):.0f} points of accuracy on all other classes. Three epochs without sevens leave {left:.0f}% of them predicted as 7."""
     )
     lesson.say(
         f"*{judged['logit'].claims[0].verdict}:* {judged['logit'].claims[0].sentence} {judged['logit'].claims[0].reasons}"
@@ -957,16 +958,16 @@ if lesson.reveal("logit", verdict_of(judged["logit"])):
 # %% [markdown]
 # Read the table by columns. Whatever the first edit's predictions are, its hidden layers are what they were before: it never touched them, so what they know about sevens is still there. Would a few steps of training bring the sevens back? Try it.
 #
-# Mind the words once more. *Not shown to lie within* is not "different": with eight networks the limit is wide, and a network that was trained on its own initialization is always a little special.
+# Mind the words once more. *Not shown to lie within* is not *beyond*: between the two nothing is shown.
 #
 # ## What you have seen
 #
 # * The influence of an image in one step is the product of two gradients, and for a linear layer that is (δ·δ′)(h·h′ + 1): no gradient is formed.
-# * Four estimates name different images. Which of them is right can't be seen in the network that we have.
+# * Four estimates name partly different images. Which of them is right can't be seen in the network that we have.
 # * The truth comes from networks that were trained without the images. It has a reliability over seeds, and its root is the ceiling for every estimate. Where it is low, the question is refused.
 # * An agreement is read between permuted sets and the ceiling, and beside a baseline that looks at no network.
 # * Mislabeled copies are found by pixel similarity alone: before you trust a test, ask who else passes it.
-# * An edit that reaches its goal may still be far from a network that was trained that way. The retrained networks' distance from one another is the measure.
+# * An edit that reaches its goal may still be farther from networks that were trained that way than these are from one another.
 #
 # **What was not shown:** that any of this holds for larger networks, for other data, or for a longer training; that an estimate gives the right *size* of an effect; that what the edited network no longer says is no longer in it.
 #

@@ -65,7 +65,7 @@ def test_images_are_those_of_most_influence_with_their_labels(n: int) -> None:
     figure = plots.influential_images(influences(values), IMAGES, n=n)
     for axes, sizes in zip(figure.axes, (np.arange(9, 0, -1), np.arange(-9, 0)), strict=True):
         wanted = [(int(np.flatnonzero(values == size)[0]) % 10, size) for size in sizes[:n]]
-        told = [f"{label}: {size}".replace("-", "−") for label, size in wanted]
+        told = [f"{label}: {size:+}".replace("-", "−") for label, size in wanted]
         assert [text.get_text() for text in axes.texts] == told
     first = IMAGES[np.flatnonzero(values == 9)[0]]
     shown = np.asarray(figure.axes[0].images[0].get_array())[:8, :8, :3].mean(-1)

@@ -294,11 +294,13 @@ def _beyond(edit: Edit, distance: xr.Dataset) -> Claim:
     row = int(np.argmin(np.nan_to_num(p, nan=2.0)))
     return replace(
         tested(
-            yes=f"the edited network lies beyond the spread of networks {edit.trained}: {SPREAD}.",
+            yes=f"the edited network lies beyond the spread of networks {edit.trained}: by its {{row}} it is {{distance:3}} from them, "
+            "they are {own:3} from one another.",
             no=f"the edited network is not shown to lie beyond the spread of networks {edit.trained}.",
             numbers=_numbers(distance, row),
             effect="excess",
-            evidence="Clearest: {row}, {excess:3} farther than they are from one another; one more of them: at most {excess_null_high:3}.",
+            evidence="Clearest by its {row}: {excess:3} farther; one more of them: at most {excess_null_high:3}. Predictions: {tv:3} "
+            "from them, they {tv_own:3}, at most {tv_max:3}.",
             null="one more retrained network",
             p=float(np.minimum(np.nanmin(p) * len(p), 1)) if np.isfinite(p).any() else np.nan,
             n=distance.sizes["seed"],

@@ -103,6 +103,6 @@ def _labeled(axes: Axes, influence: xr.DataArray, images: np.ndarray, chosen: np
         row, col = divmod(place, across)
         at = col * (width + gap[1]) + (width - 1) / 2, row * (height + gap[0]) + height
         label = f"{style.called(int(one['label']))}: " if "label" in one.coords else ""
-        words = f"{label}{style.told(float(one))}"
+        words = f"{label}{'+' * bool(one > 0)}{style.told(float(one))}"
         axes.text(*at, words, ha="center", va="top", fontsize=6.5, color=theme_of(axes).quiet)
     axes.set_ylim(axes.get_ylim()[0] + gap[0], axes.get_ylim()[1])
