@@ -42,7 +42,7 @@ def make(folder: Path) -> None:
     small_runs.train(folder / "taught", record=small_runs.RECORD, optimizer="sgd", learning_rate=0.2, epochs=4)
     taught = nm.Run.open(folder / "taught")
     asked: dict[str, Any] = {"data": DATA, "methods": ["tracin", "pixels"], "seeds": 2, "draws": 99, "vary": "order"}
-    sets = nm.influence.alike(DATA.train, size=30, n=10)
+    sets = nm.influence.alike(DATA.train, size=10, n=10)
     found = [
         nm.influence.estimate(taught, TARGETS, method="tracin", data=DATA),
         nm.influence.verify(taught, sets, TARGETS, least=0.0, **asked),
@@ -283,7 +283,7 @@ def test_influence_of_the_page_is_that_of_the_library(folder: Path, results: lis
         for group in groups["lower"]:
             at = int(np.abs(mean - group["effect"]).argmin())
             members = np.flatnonzero(found["left_out"].values[at])
-            assert group["size"] == len(members) == 30
+            assert group["size"] == len(members) == 10
             assert [number[i] for i in group["images"]] == members[:8].tolist()
     (verified,) = network["influence"]["verified"]
     assert verified["methods"] == found["estimate"].values.tolist()
