@@ -8,6 +8,7 @@ import xarray as xr
 from scipy import linalg, stats
 
 from neural_microscope.analysis import similarity
+from neural_microscope.analysis.similarity.unit_drift import _selves
 from neural_microscope.errors import DataError, UnknownName
 
 LABELS = np.arange(200) % 10
@@ -238,3 +239,25 @@ def test_dead_units_have_no_drift_and_are_counted() -> None:
     assert table["n_dead"].values.tolist() == [1, 0, 0]
     assert "dead" in table.attrs["reason"]
     assert np.isnan(similarity.unit_drift(acts(X, X, dead))["correlation"][:, 2]).all()
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        (20, "can't be shown for 20 units: p is at least 0.05."),
+        (21, "100% of the single units at initialization are shown to correlate with their final selves"),
+    ],
+)
+def test_a_layer_of_too_few_units_is_said_to_allow_no_claim_about_single_ones(units: int, said: str) -> None:
+    x = np.random.default_rng(0).normal(size=(200, units))
+    (claim,) = _selves(Given(x))
+    assert said in claim.sentence
+
+
+class Given(dict[str, xr.Dataset]):
+    """A layer with its drift of units."""
+
+    axis = "unit"
+
+    def __init__(self, x: np.ndarray) -> None:
+        super().__init__({"similarity.unit_drift": similarity.unit_drift(acts(x, x))})

@@ -107,3 +107,17 @@ def test_a_card_of_what_is_not_shown_names_where_the_same_is_shown(looks: list[F
         assert bool(line) == bool(places)
         assert all(part in line for place in places for part in place.split())
     assert any(">Shown: " in card for card in cards.values())
+
+
+def test_a_card_of_what_is_shown_names_where_else_it_is(looks: list[FirstLook], page: Path) -> None:
+    claims = [one for one in findings(looks) if one.unit is None and not one.describes and one.shown]
+    found = 0
+    for card in re.findall(r"(?s)<article class=\"card\" .*?</article>", page.read_text("utf-8")):
+        for claim in [one for one in claims if card.startswith(f'<article class="card" data-claim="{one.id}">')]:
+            others = {one.where for one in claims if one.rule == claim.rule} - {claim.where}
+            line = card.partition(">Also shown: ")[2].partition(".</p>")[0]
+            if f'id="finding-{slug(claim.rule)}"' in card:
+                assert bool(line) == bool(others)
+                assert all(part in line for place in others for part in place.split())
+                found += bool(others)
+    assert found

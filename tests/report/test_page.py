@@ -365,11 +365,12 @@ def test_meanings_are_the_items_about_a_results_own_variables() -> None:
         * ``nc1`` [unit]: the first,
           on two lines (NaN: none), with ``nc1_null_low``, ``…_null_high``, ``…_p``.
         * ``other``: not there.
+        * ``score`` [unit].
 
     Raises:
         DataError: Never.
     """
-    table = xr.Dataset({"nc1": ("unit", [1.0])})
+    table = xr.Dataset({"nc1": ("unit", [1.0]), "score": ("unit", [1.0])})
     assert tables.meanings(doc, [table]) == ["NC1: the first, on two lines (–: none), with its null, its p."]
     assert tables.meanings("No such part.", [table]) == []
 

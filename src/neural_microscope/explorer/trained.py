@@ -76,16 +76,7 @@ def _replay(one: Replay, claims: Sequence[Claim], layers: Sequence[str]) -> dict
         "steps": list(held.steps),
         "loss": _over_orders(one.scores.loss),
         "accuracy": _over_orders(100 * one.scores.accuracy),
-        "change": {
-            key: plain(change[f"change{end}"].values)
-            for key, end in {
-                "value": "",
-                "low": "_low",
-                "high": "_high",
-                "nullLow": "_null_low",
-                "nullHigh": "_null_high",
-            }.items()
-        },
+        "change": _with_ends(change, "change"),
         "order_sd": plain(change["order_sd"].values),
         **({} if taken is None else {"takeover": _takeover(one, lost[0], taken)}),
     }
@@ -102,6 +93,12 @@ def _takeover(one: Replay, lost: Ablate, claim: Claim) -> dict[str, Any]:
         "orders": int(table["orders"]),
         "effect": _over_orders(effects.isel(unit=claim.unit)),
     }
+
+
+def _with_ends(table: xr.Dataset, name: str) -> dict[str, list[Any]]:
+    """A quantity with the ends of its interval and of its null."""
+    ends = {"value": "", "low": "_low", "high": "_high", "nullLow": "_null_low", "nullHigh": "_null_high"}
+    return {key: plain(table[f"{name}{end}"].values) for key, end in ends.items()}
 
 
 def _over_orders(values: xr.DataArray) -> dict[str, dict[str, list[Any]]]:
@@ -266,15 +263,6 @@ def _verified(found: xr.Dataset) -> dict[str, Any]:
         "reliability": number("reliability"),
         "ceiling": number("ceiling"),
         "methods": found["estimate"].values.tolist(),
-        **{
-            key: plain(found[f"agreement{end}"].values)
-            for key, end in {
-                "value": "",
-                "low": "_low",
-                "high": "_high",
-                "nullLow": "_null_low",
-                "nullHigh": "_null_high",
-            }.items()
-        },
+        **_with_ends(found, "agreement"),
         "claims": [claim.to_json() for claim in influence_claims(found)],
     }

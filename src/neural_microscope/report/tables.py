@@ -240,9 +240,8 @@ def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], meas
     found = []
     for item in re.split(r"\n\s*\* ", "\n" + returns[1])[1:] if returns else []:
         text = " ".join(re.split(r"\n\n|\n(?=>>>)", item)[0].split())
-        if " " in re.sub(r" \[[a-z, ]+\]", "", text) and known & {
-            *re.findall(r"``(\w+)``", text)
-        }:  # says more than a name
+        name_alone = " " not in re.sub(r" \[[a-z, ]+\]", "", text)
+        if not name_alone and known & {*re.findall(r"``(\w+)``", text)}:
             text = _ENDS.sub(lambda ends: f"its {(ends[1] or 'interval').rstrip('_')}", text)
             text = re.sub(r" \[[a-z, ]+\]", "", re.sub(r"``(.+?)``", said, text))
             found.append(text.replace("`", "").replace("NaN", "–"))  # as `cell` prints it
