@@ -38,6 +38,12 @@ def _critical(control: xr.Dataset, name: str, unit: int, shown_as: Callable[[Any
     return float(shown_as(beyond_sample(sample, "above", level)))
 
 
+def _auc_above(images: int, logit: float) -> float:
+    """The AUC of a logit; infinite beyond the largest that is told from 1 on so many images, for no unit can exceed it."""
+    auc = float(special.expit(logit))
+    return auc if auc <= 1 - 1 / images else math.inf
+
+
 def _loss_above(band: float, logarithm: float) -> float:
     return max(math.exp(logarithm), band)
 
@@ -111,7 +117,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
             n=int(table.attrs["n_examples"]),
             units="AUC",
             call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}")).isel({layer.axis}={unit})',
-            critical=partial(_critical, control, "auc", unit, special.expit),
+            critical=partial(_critical, control, "auc", unit, partial(_auc_above, int(control.attrs["n_examples"]))),
         )
 
 

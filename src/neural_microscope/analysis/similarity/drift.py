@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -174,10 +174,21 @@ class _Layer:
     def __init__(self, x: np.ndarray) -> None:
         self.means = x.mean(1)
         self.own = np.where(np.ptp(x, axis=1, keepdims=True) > 0, x - self.means[:, None], 0.0)
-        self.norms = (self.own**2).sum(2)  # squared norm of each example
-        self.size = np.sqrt(self.norms.sum(1))
         self.grams = [one.T @ one for one in self.own]
-        self.kernel = np.array([unbiased(_squared(gram), d, d) for gram, d in zip(self.grams, self.norms, strict=True)])
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """The squared norm of each example, [snapshot, example]."""
+        return (self.own**2).sum(2)
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        return np.sqrt(self.norms.sum(1))
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """The debiased squared norm of the examples' similarities, [snapshot]."""
+        return np.array([unbiased(_squared(gram), d, d) for gram, d in zip(self.grams, self.norms, strict=True)])
 
     def alike(self, r: int, t: int, shuffled: _Shuffled | None = None) -> tuple[float, float]:
         """(nuclear norm of the product of snapshots r and t at unit norm, debiased CKA); those of r may be shuffled."""
