@@ -67,7 +67,7 @@ class Explorer:
         return f"c={'_'.join(places)}" if places else ""
 
     def _most_selective(self, network: str) -> list[tuple[str, int | None]]:
-        """Each layer's units of highest selectivity index, as many as where the ablation curve differs most from that of random orders."""
+        """Each layer's units of highest AUC, as many as where the ablation curve differs most from that of random orders."""
         look = self.looks.get(network)
         curves = look.get("causal.cumulative_ablation") if look else None
         if look is None or curves is None:
@@ -76,8 +76,8 @@ class Explorer:
         share = float(curves["share"][np.abs(gap).argmax()])
         found: list[tuple[str, int | None]] = []
         for layer in look.layers:
-            index = layer["selectivity.class_selectivity"]["selectivity"].values
-            order = np.argsort(-np.nan_to_num(index, nan=-np.inf), kind="stable")
+            auc = layer["selectivity.class_selectivity"]["auc"].values
+            order = np.argsort(-np.nan_to_num(auc, nan=-np.inf), kind="stable")
             found += [(layer.hook_point, int(unit)) for unit in order[: round(share * layer.size)]]
         return found
 

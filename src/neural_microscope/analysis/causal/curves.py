@@ -197,7 +197,7 @@ def _cumulative(at: Any) -> xr.Dataset | None:
     if not at.layers:
         return None
     tables = [layer["selectivity.class_selectivity"] for layer in at.layers]
-    selective = np.concatenate([np.nan_to_num(table["selectivity"].values, nan=-np.inf) for table in tables])
+    selective = np.concatenate([np.nan_to_num(table["auc"].values, nan=-np.inf) for table in tables])
     choose, judge = halves(at.run.probe.labels)
     costly = np.concatenate(
         [layer["causal.ablate_all"]["loss_change"].values[:, choose].mean(1) for layer in at.layers]

@@ -247,13 +247,13 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Together, do the units of highest selectivity index matter more or less?",
+    "Together, do units with a higher AUC matter more or less?",
     scope="network",
     false_on=LABELS,
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
 )
 def pruning(look: FirstLook) -> Iterator[Claim]:
-    """Mean accuracy while units are ablated one after the other, those of the highest selectivity index in their layer first, compared
+    """Mean accuracy while units are ablated one after the other, those of the highest AUC in their layer first, compared
     with random orders; two-sided. Every order ablates the same share of each layer.
     """
     curves = look["causal.cumulative_ablation"]
@@ -264,9 +264,9 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
     yield tested(
-        yes=f"ablating each layer's units of the highest selectivity index first lowers accuracy {'more' if worse else 'less'} than "
+        yes=f"ablating each layer's units of the highest AUC first lowers accuracy {'more' if worse else 'less'} than "
         "ablating them in random order.",
-        no="ablating each layer's units of the highest selectivity index first is not shown to lower accuracy more or less than ablating "
+        no="ablating each layer's units of the highest AUC first is not shown to lower accuracy more or less than ablating "
         "them in random order.",
         numbers={
             "area": area,
@@ -276,7 +276,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         },
         effect="area",
         evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
-        "(two-sided); the lowest index first {least_first:1%} (not tested). Every order ablates the same share of each hidden layer.",
+        "(two-sided); the lowest AUC first {least_first:1%} (not tested). Every order ablates the same share of each hidden layer.",
         null=f"{len(drawn)} random orders, each with the same share of every layer (Student's t)",
         p=float(law.p),
         n=int(curves.attrs["n_examples"]),
