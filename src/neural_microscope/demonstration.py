@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from . import explorer, files, phantoms, processes, report
-from .analysis.findings import findings, headlines
+from .analysis.findings import findings, headlines, judging
 from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
 from .data import Dataset, load_or_digits
@@ -98,7 +98,8 @@ def _work(
 ) -> processes.Steps:
     """One network: trained if necessary, analyzed, and its part of the report drawn if it has one."""
     yield [partial(trained, folder, network, training, data)]
-    look = yield from looking(Run.open(folder), keep=True)
+    run = Run.open(folder)
+    look = yield from (looking(run, keep=True) if drawn else judging(run))
     return look, ((yield from report.drawing(look)) if drawn else {})
 
 

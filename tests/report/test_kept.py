@@ -72,6 +72,33 @@ def test_kept_results_are_those_that_are_computed(folder: Path) -> None:
             assert result is other.results[name] is None or result.identical(other.results[name]), name
 
 
+def test_what_the_claims_need_is_kept_and_a_page_computes_the_rest(folder: Path) -> None:
+    all_of_them = counted_anew(folder)
+    (folder / RESULTS).unlink()
+    claims = report.claims([nm.Run.open(folder)])
+    part = kept.decoded((folder / RESULTS).read_bytes(), str(kept.key(nm.Run.open(folder))))
+    assert 0 < sum(map(len, part.values())) < all_of_them
+    written = (folder / RESULTS).stat().st_mtime_ns
+    assert report.claims([nm.Run.open(folder)]).identical(claims)
+    assert (folder / RESULTS).stat().st_mtime_ns == written, "nothing to add"
+    whole = look(folder)
+    assert sum(len(at.results) for at in (whole, *whole.layers)) == all_of_them
+    assert counted(folder) == 0
+
+
+def counted_anew(folder: Path) -> int:
+    anew = look(folder, keep=False)
+    return sum(len(at.results) for at in (anew, *anew.layers))
+
+
+def test_of_other_seeds_only_what_the_claims_need_is_computed(tmp_path: Path) -> None:
+    runs = [nm.Run.open(train(tmp_path / str(seed), seed)) for seed in range(2)]
+    first, second = report.paper.looked(runs, None)
+    assert "similarity.matrix" in first.results
+    assert "similarity.matrix" not in second.results
+    assert second.results.keys() < first.results.keys()
+
+
 TELL: dict[str, Callable[[nm.Run, Path], object]] = {
     "claims": lambda run, page: findings.findings([run]),
     "explorer": lambda run, page: nm.explorer.write([run], page),

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from .. import RELEASED, __version__, files
-from ..analysis.findings import findings, populations
+from ..analysis.findings import findings, judging, populations
 from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim, count
 from ..config import OPTIMIZERS, LoopConfig
@@ -21,7 +21,7 @@ from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
 from ..processes import one_by_one, one_thread
-from ..run import Run, network_names
+from ..run import Run, network_names, same_but_seed
 from .tasks import by_task
 
 FORMAT_VERSION = 1
@@ -92,16 +92,21 @@ def _number(claim: Claim, end: str) -> float:
     return math.nan if isinstance(value, str) else float(value)
 
 
-def looked(runs: Sequence[Run | FirstLook], progress: Progress | None) -> list[FirstLook]:
-    """Looks at the runs, whose results are kept. What is counted is told with the folder's name where there are several."""
+def looked(runs: Sequence[Run | FirstLook], progress: Progress | None, *, drawn: bool = True) -> list[FirstLook]:
+    """Looks at the runs, whose results are kept: all results of a network that is ``drawn``, the first of its seeds; of the others what
+    the claims need. What is counted is told with the folder's name where there are several.
+    """
+    first = {group[0] for group in same_but_seed([one.run if isinstance(one, FirstLook) else one for one in runs])}
     folders = [(one.run if isinstance(one, FirstLook) else one).folder for one in runs]
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     looks = []
-    for one, name in zip(runs, names, strict=True):
+    for place, (one, name) in enumerate(zip(runs, names, strict=True)):
         tell = _told(f"{name}, " if len(runs) > 1 else "", progress)
-        looks.append(one if isinstance(one, FirstLook) else one_by_one(looking(one, keep=True), tell))
+        if not isinstance(one, FirstLook):
+            one = one_by_one(looking(one, keep=True) if drawn and place in first else judging(one), tell)
+        looks.append(one)
     return looks
 
 
@@ -110,10 +115,10 @@ def _told(name: str, progress: Progress | None) -> Progress:
 
 
 def _named(runs: Sequence[Run | FirstLook], progress: Progress | None = None) -> list[FirstLook]:
-    """Looks at the runs, whose results are kept, by the names that a page gives the networks."""
+    """Looks at the runs with what the claims need, which is kept, by the names that a page gives the networks."""
     if not runs:
         raise RunError("a report needs at least one run")
-    groups = populations([by_task(look) for look in looked(runs, progress)])
+    groups = populations([by_task(look) for look in looked(runs, progress, drawn=False)])
     names = network_names([group[0].run for group in groups])
     return [replace(look, name=name) for group, name in zip(groups, names, strict=True) for look in group]
 

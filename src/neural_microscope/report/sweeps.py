@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import files
-from ..analysis.findings import findings
-from ..analysis.look import Progress, looking
+from ..analysis.findings import findings, judging
+from ..analysis.look import Progress
 from ..claim import Claim, count
 from ..doors import door
 from ..errors import RunError
@@ -54,7 +54,7 @@ def compare(
     names = [_name(one, number) for number, one in enumerate(chosen)]
     tell, found = progress or (lambda part, done, total: None), []
     for number, (name, group) in enumerate(zip(names, groups, strict=True)):
-        looks = [replace(one_by_one(looking(run, keep=True), lambda *said: None), name=name) for run in group]
+        looks = [replace(one_by_one(judging(run), lambda *said: None), name=name) for run in group]
         found.append(findings(looks))
         tell("settings", number + 1, len(groups))
     title = f"{count(len(runs), 'networks')} of a sweep"

@@ -6,7 +6,7 @@ decide nothing.
 
 from . import layers, networks, units
 from .descriptions import descriptions
-from .population import claims_of, headlines, populations, seeds
+from .population import claims_of, headlines, judging, populations, seeds
 from .printed import findings
 from .summary import bands, strength, strongest, verdicts
 
@@ -16,6 +16,7 @@ __all__ = [
     "descriptions",
     "findings",
     "headlines",
+    "judging",
     "layers",
     "networks",
     "populations",

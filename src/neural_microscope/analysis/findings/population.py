@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,11 +15,12 @@ from scipy import stats
 from ...claim import Claim, by_rate, judge, say
 from ...doors import door
 from ...measure import rules
+from ...processes import Steps
 from ...run import Run, same_but_seed
 from ...statistics import ALPHA
 from .. import similarity
 from ..look import FirstLook, LayerLook, Progress, Unmeasured
-from ..look.looks import recalled
+from ..look.looks import looked_for, recalled
 
 STRONGEST = 2
 """The number of a layer's units that a page lists first, for each rule."""
@@ -32,15 +33,38 @@ def claims_of(look: FirstLook) -> list[Claim]:
     Args:
         look: Look at the network.
     """
-    raw, every = [], rules()
-    for measure, rule in every:
+    raw = [claim for answers in _answers(look) for claim in answers]
+    return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(rules()))]
+
+
+def _answers(look: FirstLook) -> Iterator[list[Claim]]:
+    """The claims of one rule after the other, without their verdicts."""
+    for measure, rule in rules():
+        found: list[Claim] = []
         for place in (look,) if rule.scope == "network" else look.layers:
             words: dict[str, Any] = {"rule": rule.name, "measure": measure.name, "network": look.name}
             if isinstance(place, LayerLook):
                 words |= {"hook_point": place.hook_point, "axis": place.axis}
             with suppress(Unmeasured):
-                raw += [replace(claim, **words) for claim in rule.claims(place)]
-    return [replace(claim, seeds=(look.seed,)) for claim in judge(raw, len(every))]
+                found += [replace(claim, **words) for claim in rule.claims(place)]
+        yield found
+
+
+def judging(run: Run) -> Steps:
+    """Steps of a look with what the rules need, and no more; it is kept in the run's folder.
+
+    Args:
+        run: A recorded run.
+
+    Raises:
+        RunError: A run with too few probe images (`analysis.look.FEWEST_IMAGES`).
+    """
+    return looked_for(run, _ask)
+
+
+def _ask(look: FirstLook, tell: Progress) -> None:
+    for done, _ in enumerate(_answers(look)):
+        tell("claims", done + 1, len(rules()))
 
 
 LISTED = 12

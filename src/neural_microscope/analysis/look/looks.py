@@ -271,7 +271,7 @@ def looking(run: Run, *, keep: bool = False) -> Steps:
         RunError: A run with too few probe images (`FEWEST_IMAGES`).
     """
     look, mark = begun(run), kept.key(run) if keep else None
-    if _recall(look, mark):
+    if _recall(look, mark) == sum(len(list(asked_for(at.scope))) for at in (look, *look.layers)):
         return look
     later = [name for name in asked_for("network") if name in OF_LAYERS]
     first = [name for name in asked_for("network") if name not in OF_LAYERS]
@@ -280,11 +280,47 @@ def looking(run: Run, *, keep: bool = False) -> Steps:
     for at, (results, missing) in zip([*look.layers, look], [*layers, whole], strict=True):
         at.results, at.missing = results, missing
     ((look.results, look.missing),) = yield [partial(_taken, look, "all layers together", later)]
+    _keep(look, mark)
+    return look
+
+
+def looked_for(run: Run, ask: Callable[[FirstLook, Progress], None]) -> Steps:
+    """Steps of a look with what ``ask`` asks of it, which is kept in the run's folder with what is there already.
+
+    Args:
+        run: A recorded run.
+        ask: Function of the look and of a function that tells progress; it must be picklable.
+
+    Raises:
+        RunError: A run with too few probe images (`FEWEST_IMAGES`).
+    """
+    look, mark = begun(run), kept.key(run)
+    known = _recall(look, mark)
+    (found,) = yield [partial(_asked, look, ask)]
+    for at, (results, missing) in zip((look, *look.layers), found, strict=True):
+        at.results, at.missing = results, missing
+    if _count(look) > known:
+        _keep(look, mark)
+    return look
+
+
+def _asked(look: FirstLook, ask: Callable[[FirstLook, Progress], None], tell: Progress) -> list[tuple[Any, Any]]:
+    ask(look, tell)
+    return [(at.results, at.missing) for at in (look, *look.layers)]
+
+
+def _keep(look: FirstLook, mark: str | None) -> None:
+    """Keeps the results in the run's folder if they can be; the look holds them as they will be read, so that a page does not hang on
+    whether they were there.
+    """
     content = kept.encoded({at_name(at): at.results for at in (look, *look.layers)}, mark) if mark else None
     if mark and content:
-        kept.write(run, content)
-        _put(look, kept.decoded(content, mark))  # so that a page does not hang on whether they were there
-    return look
+        kept.write(look.run, content)
+        _put(look, kept.decoded(content, mark))
+
+
+def _count(look: FirstLook) -> int:
+    return sum(len(at.results) for at in (look, *look.layers))
 
 
 def at_name(at: _Look) -> str:
@@ -292,20 +328,19 @@ def at_name(at: _Look) -> str:
     return getattr(at, "hook_point", "")
 
 
-def _recall(look: FirstLook, mark: str | None) -> bool:
-    """Gives a look the results that are kept with this mark; False if there are none that are valid."""
+def _recall(look: FirstLook, mark: str | None) -> int:
+    """Gives a look the results that are kept with this mark, and returns their number; 0 if there are none that are valid."""
     found = kept.read(look.run, mark) if mark else None
     if found is None or not _fits(look, found):
-        return False
+        return 0
     _put(look, found)
-    return True
+    return _count(look)
 
 
 def _fits(look: FirstLook, found: Mapping[str, Mapping[str, Any]]) -> bool:
-    """True if these are all results of the network and its layers."""
-    return {at_name(at): set(asked_for(at.scope)) for at in (look, *look.layers)} == {
-        name: set(results) for name, results in found.items()
-    }
+    """True if these are results of the network and its layers, all or some."""
+    asked = {at_name(at): set(asked_for(at.scope)) for at in (look, *look.layers)}
+    return asked.keys() == found.keys() and all(results.keys() <= asked[name] for name, results in found.items())
 
 
 def _put(look: FirstLook, found: Mapping[str, dict[str, Any]]) -> None:
