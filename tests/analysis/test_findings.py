@@ -273,10 +273,14 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
     ]
     (told,) = verdicts(claims)
     assert (
-        told.sentence == "test accuracy 97.00%; a result is shown, in at least one layer, for 1 of 2 further questions."
+        told.sentence
+        == "test accuracy 97.00%; a result is shown, in at least one layer, for 1 of 2 further questions, most clearly: in l0, x."
     )
     (module,) = verdicts(claims[1:])
-    assert module.sentence == "a result is shown, in at least one layer, for 1 of 2 questions."
+    assert module.sentence == "a result is shown, in at least one layer, for 1 of 2 questions, most clearly: in l0, x."
+    stronger = replace(planted("c", 20.0), yes="{{x}} is {x:g}.")
+    (two,) = verdicts([*claims, stronger])
+    assert two.sentence.endswith("2 of 3 further questions, most clearly: {x} is 20."), "the strongest, its braces kept"
     (none,) = verdicts([general, claims[3]])
     assert none.sentence == "test accuracy 97.00%; no result is shown for 1 further question."
     (alone,) = verdicts([general])

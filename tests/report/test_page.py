@@ -203,7 +203,9 @@ def test_what_is_strongest_is_told_first_what_was_not_shown_next_and_all_in_the_
     first, rest, end = map(outline.words.index, starts)
     assert first < rest < end
     for claim in strongest(claims):
-        assert claim.reasons in outline.words[first:rest]
+        evidence = fill(claim.evidence, claim.numbers)
+        assert evidence in outline.words[first:rest]
+        assert claim.reasons.removeprefix(evidence).strip() in outline.words[first:rest]
     for claim in headlines(claims):
         assert claim.reasons in outline.words[end:]
         if claim.unit is None and not claim.shown:

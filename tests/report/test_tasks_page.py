@@ -51,7 +51,7 @@ def test_the_page_of_a_regression_says_its_task_its_loss_and_what_lacks_classes(
     assert "it lacks" not in text
     assert "was trained for a regression on sums" in text
     assert "class-balanced" not in text.split("Words")[-2]
-    assert "How much of the final geometry is present at initialization?" in text
+    assert "Is part of the final geometry present at initialization?" in text
 
 
 def test_what_was_measured_is_what_it_is_with_labels(run: nm.Run) -> None:

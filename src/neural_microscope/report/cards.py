@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH
 from ..claim import ALPHA, Claim, count, fill, significant
-from .html import escape, folded, heading, told
+from .html import escape, folded, heading, told, with_names
 from .page import Page, quantity, short
 
 NULLS = {
@@ -42,7 +42,7 @@ def found(page: Page) -> str:
         if cards
         else []
     )
-    parts += [f"in the atlas {links}"] if others else []
+    parts += [f"in the atlas: {links}"] if others else []
     besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
     intro = f"{besides}something is shown for {count(asked, 'questions')}: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
@@ -81,7 +81,8 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
     size = f" {told_of.format(axis=claim.axis, strength=significant(strength(claim)))}" if whole else ""
     links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
     said = told(claim, "p") + _odds(claim) if whole else ""
-    evidence = folded("Evidence", "".join(told(c, "p", whole=True) for c in claims))
+    grounds = f'<p data-claim="{escape(claim.id)}">{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>'
+    evidence = folded("Evidence", grounds if whole else "".join(told(c, "p", whole=True) for c in claims))
     strips = _strip(claim) if whole else _strips(claims)
     named = "" if whole or not bands(claim) else _named(claim)
     nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""

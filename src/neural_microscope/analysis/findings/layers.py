@@ -36,7 +36,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
             "active": active[0],
             "active_untrained": active[1],
         },
-        evidence=f"On all {{probed:,}}: {{beyond:,}} of {{active:,}} active {layer.axis}s exceed shuffled labels (5% false-discovery "
+        evidence=f"On all {{probed:,}}: {{beyond:,}} of {{active:,}} judged {layer.axis}s exceed shuffled labels (5% false-discovery "
         "rate), at initialization {beyond_untrained:,} of {active_untrained:,}, as images of one class look alike.",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
@@ -118,7 +118,7 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
 
 @of(similarity.drift).rule(
     "geometry is present at initialization",
-    "How much of the final geometry is present at initialization?",
+    "Is part of the final geometry present at initialization?",
     false_on=(),
     why="it compares one network's geometry with itself and needs neither labels nor learning; an untrained network has one snapshot",
 )

@@ -18,7 +18,7 @@ MOST = 7
 """The number of findings in a summary, at most one for each question."""
 STRENGTH = (
     "Strength: how far an effect lies beyond its null, not how large it is. It is the distance from the middle of the null's 95% range, in "
-    "half-widths (1 is the edge); of several nulls, the smallest."
+    "half-widths (1 is the edge); of several nulls, the smallest. It ranks how clearly results stand out, not how much they matter."
 )
 """The standardized effect in words, printed with a ranking."""
 CHOSEN = (
@@ -77,6 +77,16 @@ def strongest(claims: Iterable[Claim], most: int = MOST) -> list[Claim]:
     return [claim for _, claim in sorted(best.values(), key=lambda pair: -pair[0])][:most]
 
 
+def _clearest(claims: Sequence[Claim], network: str) -> str:
+    """The strongest finding about a network, as the end of a sentence."""
+    first = strongest([claim for claim in claims if claim.network == network], 1)
+    if not first:
+        return ""
+    where = first[0].where.removeprefix(network).strip()
+    said = first[0].sentence.removesuffix(".").replace("{", "{{").replace("}", "}}")
+    return f", most clearly: {f'in {where}, ' * bool(where)}{said}"
+
+
 def _candidates(claims: Iterable[Claim]) -> Iterator[Claim]:
     units: dict[tuple[str, str, str], Claim] = {}
     for claim in claims:
@@ -97,7 +107,8 @@ def _chosen(claim: Claim) -> float:
 
 @door
 def verdicts(claims: Sequence[Claim]) -> list[Claim]:
-    """Each network's test accuracy, and the number of other questions about it with something shown, in one sentence.
+    """Each network's test accuracy, and the number of other questions about it with something shown, in one sentence that ends with the
+    strongest finding.
 
     Args:
         claims: Claims, as `findings` returns them.
@@ -118,7 +129,7 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
                 if any(shown.values())
                 else "no result is shown for"
             )
-            rest = f"{some} {{asked:,}} {'further ' * bool(general)}{{asked:question|questions}}."
+            rest = f"{some} {{asked:,}} {'further ' * bool(general)}{{asked:question|questions}}{_clearest(claims, network)}."
         numbers = {
             **({} if general is None else {"accuracy": general.numbers["accuracy"]}),
             "answers": sum(shown.values()),
