@@ -290,7 +290,7 @@ def test_runs_alike_in_all_but_name_are_told_apart(tmp_path: Path) -> None:
         record(tmp_path / "wide", nm.MLP(dataclasses.replace(config, hidden=(6,)))),
     ]
     text = nm.explorer.write(runs, tmp_path / "page.html").read_text("utf-8")
-    assert "MLP (narrow) and MLP (wide)" in text
+    assert "MLP (hidden 5) and MLP (hidden 6)" in text
 
 
 @pytest.mark.browser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,23 @@ def test_the_command_reports_a_population_beside_another_network(folders: dict[s
     assert "1 seed, not replicated" in text
 
 
-def test_networks_in_folders_of_one_name_are_told_apart(folders: dict[str, Path]) -> None:
-    runs = [nm.Run.open(folders[name]) for name in ("a/r0", "b/r0", "cnn")]
-    assert network_names(runs) == ["MLP (a/r0)", "MLP (b/r0)", "CNN"]
+def test_networks_in_folders_of_one_name_are_told_apart(folders: dict[str, Path], tmp_path: Path) -> None:
+    again = shutil.copytree(folders["a/r0"], tmp_path / "again" / "r0")
+    runs = [nm.Run.open(folder) for folder in (folders["a/r0"], again, folders["cnn"])]
+    assert network_names(runs) == ["MLP (a/r0)", "MLP (again/r0)", "CNN"]
     assert network_names([runs[0], runs[0]]) == ["MLP (r0)", "MLP (r0) 2"]
+
+
+def test_networks_of_one_kind_are_named_by_the_setting_in_which_they_differ(tmp_path: Path) -> None:
+    digits = nm.data.load("digits")
+
+    def trained(name: str, hidden: tuple[int, ...], learning_rate: float = 1e-3) -> nm.Run:
+        model = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=hidden), seed=0)
+        training = nm.TrainConfig(epochs=0, learning_rate=learning_rate)
+        nm.train(model, digits, training, observers=[nm.Recorder(tmp_path / name, RECORD)])
+        return nm.Run.open(tmp_path / name)
+
+    one, slow, wide = trained("a", (4,)), trained("b", (4,), learning_rate=1e-4), trained("c", (8, 4))
+    assert network_names([one, slow]) == ["MLP (learning rate 0.001)", "MLP (learning rate 0.0001)"]
+    assert network_names([wide, one]) == ["MLP (hidden 8-4)", "MLP (hidden 4)"]
+    assert network_names([one, slow, wide]) == ["MLP (a)", "MLP (b)", "MLP (c)"], "no setting tells all three apart"

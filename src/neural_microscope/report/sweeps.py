@@ -18,6 +18,7 @@ from ..errors import RunError
 from ..measure import rules
 from ..processes import one_by_one
 from ..run import Run, same_but_seed
+from ..run.population import in_words
 from . import html
 from .html import escape, folded, scrolling, stored, told
 
@@ -65,18 +66,8 @@ def compare(
 
 def _name(chosen: Mapping[str, Any], number: int) -> str:
     """``learning rate 0.001, hidden 128-64``"""
-    words = (f"{key.replace('_', ' ')} {_word(value)}" for key, value in chosen.items())
+    words = (f"{key.replace('_', ' ')} {in_words(value)}" for key, value in chosen.items())
     return ", ".join(words) or f"setting {number + 1}"
-
-
-def _word(value: Any) -> str:
-    return (
-        "-".join(map(str, value)) or "none"
-        if isinstance(value, list | tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
 
 
 def _body(
@@ -90,7 +81,7 @@ def _body(
     asked = [rule.name for _, rule in rules() if any(c.rule == rule.name for claims in found for c in claims)]
     most = max(run.steps[-1] for group in groups for run in group)
     learned = [
-        [escape(_word(one[field])) if field in one else "–" for field in fields]
+        [escape(in_words(one[field])) if field in one else "–" for field in fields]
         + [str(len(group)), _accuracy(group), _curves(group, most)]
         for one, group in zip(chosen, groups, strict=True)
     ]
