@@ -130,8 +130,8 @@ IN_SIGHT = """part => {
 """True if nothing lies over an element once it is scrolled into sight."""
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (900, 760), (760, 700)])
-def test_the_inspector_stands_beside_the_networks_and_covers_none_of_them(
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1200, 800), (1024, 768), (900, 760), (760, 700)])
+def test_the_inspector_covers_none_of_the_networks_and_is_a_sheet_above_time_in_a_narrow_window(
     explorer: Path, opened: Opener, width: int, height: int
 ) -> None:
     tab = opened(explorer, "#s=1.2.5&c=1.2.5z", width=width, height=height)
@@ -140,8 +140,13 @@ def test_the_inspector_stands_beside_the_networks_and_covers_none_of_them(
         width,
         height,
     ]
-    column, networks = box(tab.locator(".inspector")), box(tab.locator(".networks"))
-    assert networks["x"] + networks["width"] <= column["x"] + 1
+    inspector, networks, time = (box(tab.locator(part)) for part in (".inspector", ".networks", ".time"))
+    if width > 1200:
+        assert networks["x"] + networks["width"] <= inspector["x"] + 1
+    else:
+        assert networks["y"] + networks["height"] <= inspector["y"] + 1
+        assert inspector["y"] + inspector["height"] <= time["y"] + 1
+        assert inspector["width"] == width
     for selector in (".tiles > :first-child", ".tiles > :last-child", ".bar:first-child", ".bar:last-child", ".cost"):
         for part in tab.locator(f".network {selector}").all():
             assert part.evaluate(IN_SIGHT), selector

@@ -1,4 +1,4 @@
-// The column beside the networks: one panel of several, chosen by tabs. On a phone it is a sheet over the page.
+// The column beside the networks: one panel of several, chosen by tabs. In a narrow window it is a sheet that opens above time.
 
 import { Component, type JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
@@ -7,7 +7,7 @@ import type { Tab } from "./state";
 import { words } from "./words";
 
 /** Windows up to this width show the panels as a sheet. */
-export const NARROW = "(max-width: 46rem)";
+export const NARROW = "(max-width: 75rem)";
 
 export interface InspectorProps {
   tabs: readonly Tab[];

@@ -7,7 +7,6 @@ import { spaced } from "./fit";
 import type { Lab } from "./lab";
 import { grouped } from "./numbers";
 import { glossary, Hint, Numbers, useMedia } from "./parts";
-import { NARROW } from "./inspector";
 import { named } from "./networks";
 import { ScaleChoice } from "./scale";
 import type { State } from "./state";
@@ -27,6 +26,8 @@ const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]; // by network
 /** Forward, backward, or paused. */
 type Way = 1 | -1 | 0;
 
+const PHONE = "(max-width: 46rem)";
+
 export interface TimeProps {
   lab: Lab;
   /** The networks shown. */
@@ -44,7 +45,7 @@ export function Time(props: TimeProps): JSX.Element {
   const [playing, setPlaying] = useState<Way>(0);
   const still = useMedia("(prefers-reduced-motion: reduce)");
   const last = lab.frames - 1;
-  const phone = useMedia(NARROW); // no room for more than the number
+  const phone = useMedia(PHONE); // no room for more than the number
   const room = useMedia(WIDE);
   const apart = !phone && shown.some((network) => lab.models[network].data.steps.join() !== lab.models[shown[0]].data.steps.join());
   const endOf = (way: Way) => (way > 0 ? last : 0);
