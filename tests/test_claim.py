@@ -47,15 +47,20 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     assert judge([band], 5)[0].reasons.endswith("At 0.020 nats or below it would have been shown.")
     both = replace(ONE, p=0.2, evidence="Random orders 0.1 to 0.2 (two-sided).")
     assert judge([both], 5)[0].reasons.endswith(
-        "At 0.020 nats or above, or as far past the other end, it would have been shown."
+        "At 0.020 nats or above, or as far beyond the other end of the null, it would have been shown."
     )
     # In a fixed sequence it is one of several conditions.
-    every = " Every unit tested before it must be shown too."
+    every = (
+        " The units of a layer are tested in the order of their effect on one half of the images, until one fails; those after it are not "
+        "shown."
+    )
     small = replace(ONE, p=0.2, place=0, numbers={**ONE.numbers, "loss": 0.012})
     assert judge([small], 5)[0].reasons.endswith("1 image. Alone it would have to exceed 0.020 nats." + every)
     assert judge([replace(ONE, p=0.2, place=0)], 5)[0].reasons.endswith("1 image." + every), "it exceeds that"
     few = judge([replace(ONE, p=0.2, floor=0.02, draws=49)], 5)[0]
-    assert few.reasons.endswith("This test could not have shown any effect."), "so few draws allow no less"
+    assert few.reasons.endswith(
+        "This test could not have shown any effect: the null reaches too far, or has too few draws."
+    ), "so few draws allow no less"
 
 
 def test_a_p_that_only_the_correction_lifts_above_5_percent_is_named() -> None:

@@ -214,7 +214,7 @@ def test_the_reports_table_of_units_has_its_columns_and_verdicts(page: str, tabl
             f'{re.escape(cells)}<td data-claim="{key}" class="verdict {verdict.replace(" ", "-")}">{verdict}, [^<]+</td>',
             page,
         )
-    assert "“A unit has drive” is shown for 2 of 5 judged units" in page
+    assert "2 of 5 judged units are shown to have drive" in page
 
 
 def test_the_explorers_data_hold_its_values_interval_null_and_odds(look: Any, table: xr.Dataset) -> None:

@@ -112,7 +112,7 @@ class Claim:
         if math.isfinite(self.least) and not self.shown:
             parts.append(self._power())
         elif math.isinf(self.least) and not self.shown:
-            parts.append("This test could not have shown any effect.")
+            parts.append("This test could not have shown any effect: the null reaches too far, or has too few draws.")
         return " ".join(parts)
 
     def _power(self) -> str:
@@ -122,10 +122,14 @@ class Claim:
         if self.place is not None:
             return (
                 f"{f'Alone it would have to exceed {size}. ' * (self.unit is not None and float(self.numbers[self.effect]) < self.least)}"
-                f"Every {self.axis} tested before it must be shown too."
+                f"The {self.axis}s of a layer are tested in the order of their effect on one half of the images, until one fails; "
+                "those after it are not shown."
             )
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
-        return f"At {size} or {side}{', or as far past the other end,' * ('(two-sided)' in self.evidence)} it would have been shown."
+        return (
+            f"At {size} or {side}{', or as far beyond the other end of the null,' * ('(two-sided)' in self.evidence)} it would have been "
+            "shown."
+        )
 
     def amount(self, value: float) -> str:
         """A value of the effect with the digits that the sentence or the evidence gives it.

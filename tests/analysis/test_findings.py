@@ -116,7 +116,7 @@ def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_ef
     (claim,) = judge([claim], families=1)
     assert claim.least == pytest.approx(np.sign(own) * bound)
     side = f"{fill('{x:2}', {'x': claim.least})} or {'below' if own < 0 else 'above'}"
-    assert f"At {side}, or as far past the other end, it would have been shown." in claim.reasons
+    assert f"At {side}, or as far beyond the other end of the null, it would have been shown." in claim.reasons
 
 
 def test_a_null_ends_where_its_measure_ends() -> None:
@@ -203,7 +203,7 @@ def test_where_no_two_classes_are_learned_no_order_of_them_is_shown(tmp_path: Pa
     assert claim.p == 1
     assert claim.numbers["never"] == 10 - claim.numbers["known"]
     assert np.isnan([claim.numbers[name] for name in ("first", "first_at", "last", "last_at")]).all()
-    assert claim.sentence == "an image's class is not shown to explain when it is learned."
+    assert claim.sentence == "no class is shown to be learned earlier than others."
     assert np.isnan(claim.least), "no such effect would have been shown"
 
 
@@ -272,15 +272,14 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
         planted("b", 1.0, shown=False),
     ]
     (told,) = verdicts(claims)
-    assert (
-        told.sentence
-        == "test accuracy 97.00%; a result is shown, in at least one layer, for 1 of 2 further questions, most clearly: in l0, x."
-    )
+    assert told.sentence == "test accuracy 97.00%; 1 of 2 further questions has a result, the clearest: in l0, x."
     (module,) = verdicts(claims[1:])
-    assert module.sentence == "a result is shown, in at least one layer, for 1 of 2 questions, most clearly: in l0, x."
+    assert module.sentence == "1 of 2 questions has a result, the clearest: in l0, x."
     stronger = replace(planted("c", 20.0), yes="{{x}} is {x:g}.")
     (two,) = verdicts([*claims, stronger])
-    assert two.sentence.endswith("2 of 3 further questions, most clearly: {x} is 20."), "the strongest, its braces kept"
+    assert two.sentence.endswith("2 of 3 further questions have a result, the clearest: {x} is 20."), (
+        "the strongest, its braces kept"
+    )
     (none,) = verdicts([general, claims[3]])
     assert none.sentence == "test accuracy 97.00%; no result is shown for 1 further question."
     (alone,) = verdicts([general])
@@ -365,7 +364,7 @@ def test_the_loss_increase_of_a_unit_stands_beside_the_loss_of_the_network(looks
     own = float(torch.nn.functional.cross_entropy(logits, run.probe.label_tensor()))
     for claim in told:
         assert claim.numbers["own"] == pytest.approx(own, rel=1e-5)
-        assert all(fill(told, claim.numbers).endswith(f" nats, from {own:.3f}.") for told in (claim.yes, claim.no))
+        assert all(f" the loss of {own:.3f} " in fill(told, claim.numbers) for told in (claim.yes, claim.no))
 
 
 def test_the_geometry_at_initialization_is_told_without_its_first_component_too(looks: list[FirstLook]) -> None:

@@ -280,7 +280,7 @@ def test_a_page_with_a_false_claim_is_counted_once_and_18_of_200_are_allowed(pre
     record = record.assign_attrs(version="1.2")
     assert page_rate(record).startswith(
         "A check of the method: of 800 trial reports, each on one network with nothing to find, 18 (2.25%) made a false claim; "
-        "5% are allowed for a network (version 1.2)"
+        "5% are allowed for a network (measured with version 1.2)"
     )
     pretended["bad"]["untrained MLP"] = range(19)
     assert any("19 of 200 pages" in text for text in failures(calibrate_pages(200, 2)))

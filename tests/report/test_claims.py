@@ -161,7 +161,7 @@ def test_the_cells_of_a_table_of_results_are_values_of_its_measure(page: Path, l
                 results += [one for key, one in place.results.items() if key.split("/")[0] == measure.name]
             known = shown_of(results)
             for line in table.splitlines()[1:]:
-                for word in [] if line.endswith("in the results") else line.split():
+                for word in [] if line.endswith("the Python call gives all") else line.split():
                     if re.search(r"\d", word) and not word.startswith("layers."):
                         checked += 1
                         assert word in known, (measure.name, line)

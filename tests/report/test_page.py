@@ -145,7 +145,10 @@ def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
     words = Outline(
         compose(only, tmp_path / "c.html", calibration=calibrate([toy], empties=3)).read_text("utf-8")
     ).words
-    assert "1 of 1 instruments recover a planted answer" in words
+    assert (
+        "Each of 1 instruments (a measure with data whose answer is known) was tried alone: 1 recover the answer"
+        in words
+    )
     assert "for all claims about a network together, and" in words
 
 
@@ -154,8 +157,8 @@ def test_the_error_rates_of_a_page_are_related_in_one_sentence() -> None:
     said = claims(calibrate([toy], empties=200), networks=2)[-1].sentence
     assert (DECLARED, ALLOWED) == (ALPHA, 0.09)
     assert said == (
-        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument, whose share of 200 can "
-        "reach 9% by chance."
+        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument, which 200 such data "
+        "sets can take to 9% by chance."
     )
 
 
@@ -199,7 +202,7 @@ def test_what_is_strongest_is_told_first_what_was_not_shown_next_and_all_in_the_
     outline: Outline, looks: list[FirstLook]
 ) -> None:
     claims = findings(looks)
-    starts = ("on cards below, the strongest first", "An effect that is not shown", "All questions, all networks")
+    starts = ("on cards below, first those farthest", "An effect that is not shown", "All questions, all networks")
     first, rest, end = map(outline.words.index, starts)
     assert first < rest < end
     for claim in strongest(claims):
@@ -313,7 +316,7 @@ def test_a_card_on_confidence_says_how_confident_the_network_is(page: Path, look
     claims = [c for c in findings(looks) if c.rule == "confidence differs from accuracy"]
     said = {f"{100 * c.numbers['sure']:.1f}%" for c in claims}
     articles = re.findall(r"<article.*?</article>", page.read_text("utf-8"), re.S)
-    own = [card for card in articles if "Does its confidence differ" in card]
+    own = [card for card in articles if "confidence differ from its accuracy" in card]
     assert own
     for card in own:
         strip = card[card.index('class="strip') :].partition("<details")[0]
@@ -326,9 +329,9 @@ def test_a_units_card_says_how_the_unit_was_chosen(page: Path, looks: list[First
     told = [claim for claim in strongest(findings(looks)) if claim.unit is not None]
     text = page.read_text("utf-8")
     for claim in told:
-        said = f"The {claim.axis} ranks first on one half of the images; its strength on the other: {significant(strength(claim))}."
+        said = f"Strength {significant(strength(claim))}, on images that did not choose the {claim.axis}."
         assert said in text
-    assert text.count("ranks first on one half of the images; its strength") == len(told) > 0
+    assert text.count(", on images that did not choose the") == len(told) > 0
 
 
 def test_the_first_screen_gives_the_accuracy_and_not_that_it_is_above_chance(page: Path) -> None:
@@ -451,7 +454,7 @@ def test_a_table_of_results_gives_what_has_no_snapshots_once_and_what_has_some_a
         ["layers.0", "64", u, m] for u, m in ("02", "13")
     ]
     assert [row.split() for row in rows[4:]] == [["layers.1", "64", str(u), str(9 + u)] for u in range(9)]
-    assert rest == "9 more rows in the results"
+    assert rest == "9 more rows; the Python call gives all"
     long = xr.Dataset({"loss": ("snapshot", np.arange(100.0))}, {"step": ("snapshot", np.arange(100))})
     shown = [row.split()[0] for row in tables.of_results({"": long}, "layer").split("\n")[1:-1]]
     assert shown == [str(9 * k) for k in range(12)]

@@ -364,7 +364,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
             say(
                 RATE,
                 "A check of the method: of {pages:,} trial reports, each on one network with nothing to find, {false:,} ({rate:2%}) made a "
-                "false claim; 5% are allowed for a network (version {version}).",
+                "false claim; 5% are allowed for a network (measured with version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 rate=float(empty["pages_false"].sum() / empty["pages"].sum()),
@@ -375,8 +375,9 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
         found.append(
             say(
                 "instruments that are calibrated",
-                "{good:,} of {size:,} instruments recover a planted answer and raise false alarms on at most {allowed:0%} of "
-                "{empty:,} data sets without one.",
+                "Each of {size:,} instruments (a measure with data whose answer is known) was tried alone: {good:,} recover the "
+                "answer, and find "
+                "something in at most {allowed:0%} of {empty:,} data sets that hold nothing.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),
@@ -388,7 +389,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
             say(
                 "error rates",
                 f"The limit is {{declared:0%}} for all claims about a network together{several}, and {{declared:0%}} for each instrument, "
-                "whose share of {empty:,} can reach {allowed:0%} by chance.",
+                "which {empty:,} such data sets can take to {allowed:0%} by chance.",
                 declared=DECLARED,
                 networks=networks,
                 together=min(1.0, DECLARED * networks),

@@ -186,7 +186,7 @@ def _units(page: Page, look: FirstLook, layer: LayerLook) -> str:
         c for c in page.claims if (c.network, c.hook_point) == (look.name, layer.hook_point) and c.unit is not None
     ]
     where = f"{look.name} {layer.short}"
-    caption = f"Every {layer.axis} of {where}, initially sorted by the number of claims shown, then by the last measure"
+    caption = f"Every {layer.axis} of {where}, initially sorted by the number of claims shown, then by AUC"
 
     def address(unit: int) -> str:
         return "" if page.explorer is None else page.explorer.unit(look.name, layer.hook_point, unit)

@@ -17,13 +17,13 @@ from .page import Page, quantity, short
 
 NULLS = {
     "shuffled": "shuffled labels",
-    "untrained": "same rank, untrained networks",
+    "untrained": "unit of that rank, untrained networks",
     "labels drawn from the network's own probabilities": "a calibrated network",
 }
 """A claim's further nulls in a few words, by their kind; the first words of what it is compared with name the other, or these."""
 
 
-UNIT = "The {axis} ranks first on one half of the images; its strength on the other: {strength}."
+UNIT = "Strength {strength}, on images that did not choose the {axis}."
 """A unit's strength, which is not of the images that chose the unit."""
 
 
@@ -38,11 +38,15 @@ def found(page: Page) -> str:
     asked = len(page.first) + len(others)
     number = len(page.first)
     parts = (
-        [f"{number} on cards below, the strongest first" if number > 1 else f"{number} on a card below"]
+        [
+            f"{number} on cards below, first those farthest beyond their nulls"
+            if number > 1
+            else f"{number} on a card below"
+        ]
         if cards
         else []
     )
-    parts += [f"in the atlas: {links}"] if others else []
+    parts += [f"in the atlas, as nearly every network shows it: {links}"] if others else []
     besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
     intro = f"{besides}something is shown for {count(asked, 'questions')}: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
@@ -63,7 +67,7 @@ def not_shown(page: Page) -> str:
     usual = named[0][0] if named else ""
     cards = "".join(_card(page, claims, usual=usual) for claims in asked)
     beyond = "Shown means beyond every band, also after correction."
-    gray = f" {usual}, unless a card names others; each holds 95% of its null. {beyond}" if usual else ""
+    gray = f" {usual} (95% of each), unless a card names others. {beyond}" if usual else ""
     about = _ids([claims[0] for claims in asked if bands(claims[0]) and _named(claims[0]) == usual])
     intro = f'<p data-claim="{about}">An effect that is not shown may still exist.{escape(gray)}</p>'
     return (
@@ -90,11 +94,14 @@ def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: st
     if nearly:
         where = ", ".join(c.where for c in nearly)
         nulls += f'<p class="quiet" data-claim="{_ids(nearly)}">Beyond its nulls only before the correction: {escape(where)}.</p>'
+    if blind := [] if whole else [c for c in claims if math.isinf(c.least)]:
+        where = ", ".join(c.where for c in blind)
+        nulls += f'<p class="quiet" data-claim="{_ids(blind)}">No effect could have been shown: {escape(where)}.</p>'
     if others := [] if whole else [c for c in claims if c.p >= ALPHA and _beyond(c)]:
         where = ", ".join(c.where for c in others)
         nulls += f'<p class="quiet" data-claim="{_ids(others)}">Beyond its bands, but the test asks for more: {escape(where)}.</p>'
-    title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     elsewhere = _elsewhere(page, claim, "Also shown" if whole else "Shown")
+    title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
     inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
 
@@ -269,7 +276,7 @@ def _spoken(claim: Claim) -> str:
 def _named(claim: Claim) -> str:
     """A line that names the gray bands of its short picture."""
     names = [_null(claim, kind) for kind in bands(claim)]
-    return f"Gray bands, the upper first: {', '.join(names)}" if len(names) > 1 else f"Gray band: {names[0]}"
+    return f"Gray bands: above, {'; below, '.join(names)}" if len(names) == 2 else f"Gray band: {names[0]}"
 
 
 def _null(claim: Claim, kind: str) -> str:

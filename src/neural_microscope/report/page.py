@@ -27,7 +27,7 @@ QUANTITIES = {
     "classes are learned at different times": "variance explained by class",
     "single units differ from random directions": "difference in mean AUC",
     "learning makes units class-selective": "mean AUC",
-    "a unit prefers a class": "number of active units",
+    "a unit prefers a class": "units shown, of those judged",
     "geometry is present at initialization": "share of the geometry (without its first principal component)",
 }
 """The effects that their units alone don't name, by the rule."""
@@ -124,5 +124,5 @@ class Page:
     def explore(self, claim: Claim) -> str:
         """A link to exactly what the claim is about, in the explorer beside the page."""
         address = "" if self.explorer is None else self.explorer.claim(claim, self.claims)
-        state = ", ablated" if re.search("[#&]c=", address) else ""
+        state = f", {claim.axis}{'s' * (claim.unit is None)} ablated" if re.search("[#&]c=", address) else ""
         return f'<a href="{escape(address)}">Explorer{state}</a>' if address else ""

@@ -196,13 +196,14 @@ def described(looks: Sequence[FirstLook], found: Sequence[Claim]) -> tuple[list[
         *networks,
         f"All analyses were made with neural-microscope {__version__} (torch {versions['torch']}) on activations of the probe "
         "images, recorded during training.",
-        f"We asked {count(len(asked), 'questions')} of each network; an answer counts as shown if it lies beyond all its nulls.",
+        f"We asked {count(len(asked), 'questions')} of each network; an answer counts as shown if it lies beyond all its nulls, also "
+        "after correction.",
     ]
     after = [
         "P values were corrected within a question by Holm's procedure, or by a fixed sequence of tests, and over the questions by "
         f"Bonferroni's, so that the probability of any false claim about a network is at most 5%{together}.",
         "Where a null names a law or a fitted tail, P was computed from it and can be smaller than a count of the draws would allow.",
-        "Claims about units were chosen on one half of the images and tested on the other.",
+        "A unit's class, and its place in the order of tests, were chosen on one half of the images and judged on the other.",
     ]
     return before, questions, after
 

@@ -58,7 +58,8 @@ OF_UNITS = {
     "loss increase (nats)": "the rise of the mean loss on the probe images when the unit is set to 0",
     "random directions": "95% range of that rise for random directions of equal norm",
     "class with the largest accuracy drop": "and by how much its accuracy falls when the unit is set to 0",
-    "verdict, corrected p": "shown where p, corrected for all claims about the network, is below 0.05",
+    "verdict, corrected p": "shown where p, corrected for all claims about the network, is below 0.05; of loss increases "
+    "a unit after the first that fails has 1",
 }
 """The columns of units, and what they hold."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
@@ -121,7 +122,7 @@ def of_results(
     heads = [*dict.fromkeys(head for row in rows for head in row)]
     names = [_name(head, measure) for head in heads]
     text = aligned(names, [[row.get(head, np.nan) for head in heads] for row in rows])
-    return text + (f"\n{count(cut, 'more rows')} in the results" if cut else "")
+    return text + (f"\n{count(cut, 'more rows')}; the Python call gives all" if cut else "")
 
 
 def _name(head: str, measure: str) -> str:

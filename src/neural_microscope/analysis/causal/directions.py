@@ -181,8 +181,14 @@ class Directions:
     def words(self, down: Downstream) -> str:
         """The null in words, with the number of draws and of images."""
         maps = down.acts.ndim == 4
-        what = "directions, each a mix of the channels with the unit's own map," if maps else "directions"
-        where = "stopping at 0" if self.within == "orthant" else "some lead below 0, where these units never are"
+        what = (
+            "directions, each a weighted sum of all channels' maps that contains the unit's own,"
+            if maps
+            else "directions"
+        )
+        where = (
+            "stopping at 0" if self.within == "orthant" else "some make activations negative, which a ReLU's never are"
+        )
         some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
         return (
             f"{self.count(down):,} random {what} of the same norm for each image{some}"

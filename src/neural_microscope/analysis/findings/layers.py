@@ -17,7 +17,7 @@ from .networks import controlled
 
 
 @of(selectivity.class_selectivity).rule(
-    "learning makes units class-selective", "Has learning made the units class-selective (by AUC)?"
+    "learning makes units class-selective", "Has learning made units more class-selective on average?"
 )
 def selective(layer: LayerLook) -> Iterator[Claim]:
     """Mean AUC of the units, each for its preferred class, compared with untrained networks and shuffled labels."""
@@ -74,7 +74,7 @@ def link(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.basis_comparison).rule(
     "single units differ from random directions",
-    "Has learning made single units more or less class-selective (by AUC) than random directions?",
+    "Has learning made units more or less selective than mixtures of units?",
 )
 def privileged(layer: LayerLook) -> Iterator[Claim]:
     """The units' mean AUC minus that of rotated axes, compared with the same gap of untrained networks and under shuffled labels."""

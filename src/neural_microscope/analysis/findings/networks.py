@@ -126,8 +126,8 @@ def order(look: FirstLook) -> Iterator[Claim]:
     firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="an image's class explains {between:1%} of the variance in the order in which images are learned.",
-        no="an image's class is not shown to explain when it is learned.",
+        yes="some classes are learned earlier than others: class explains {between:1%} of the variance in order.",
+        no="no class is shown to be learned earlier than others.",
         numbers={
             "first": first,
             "last": last,
@@ -146,12 +146,16 @@ def order(look: FirstLook) -> Iterator[Claim]:
         effect="between",
         evidence="Shuffled labels {between_null_low:1%} to {between_null_high:1%}. An image is learned once it stays correct to the "
         f"""end. {
-            "Half of a class is learned first for {firsts} ({first_at:step}), last for {lasts} ({last_at:step}). "
+            "First to have half of their images learned: {firsts} ({first_at:step}); last: {lasts} ({last_at:step}). "
             if ordered
             else ""
         }"""
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
-        + ("; {knowns} {known:has|have} half at initialization and {known:is|are} left out." if len(known) else "."),
+        + (
+            "; {knowns} {known:has|have} half at initialization and {known:is|are} left out of this number."
+            if len(known)
+            else "."
+        ),
         null="shuffled labels (Kruskal and Wallis's chi-squared law)",
         p=float(stats.chi2.sf(between * (n - 1), freedom)) if ordered else 1.0,
         n=n,
@@ -163,7 +167,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
 
 @of(predictions.calibration_error).rule(
     "confidence differs from accuracy",
-    "Does its confidence differ from its accuracy?",
+    "Does the network's confidence differ from its accuracy?",
     scope="network",
     false_on=(),
     why="an untrained network, or one tested on labels from another task, can be truly miscalibrated",
@@ -201,7 +205,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         effect="right",
         evidence="A calibrated network with this confidence has an accuracy of {right_null_low:1%} to "
         "{right_null_high:1%} (two-sided). Expected calibration "
-        "error {ece:3}; a calibrated network's is below {ece_null_high:3}.",
+        "error (not the test) {ece:3}; a calibrated network's is below {ece_null_high:3}.",
         null="labels drawn from the network's own probabilities (Pearson's type III law)",
         p=min(1.0, 2 * float(min(law.sf(z), law.cdf(z)))),
         n=n,
@@ -230,7 +234,8 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
         side="below",
         shown_as=np.exp,
         hook_point=look.layers[-1].hook_point,
-        yes="within-class variability shrinks in the last hidden layer (tr Sw / tr Sb {log_spread:g} on {compared:#image}).",
+        yes="within-class variability shrinks: in the last hidden layer the variance within classes is {log_spread:g} times that between "
+        "them ({compared:#image}).",
         no="within-class variability is not shown to shrink in the last hidden layer (tr Sw / tr Sb {log_spread:g} on {compared:#image}).",
         numbers={
             "start": start,
@@ -265,7 +270,7 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     names = [layer.hook_point for layer in look.layers]
     yield tested(
         yes=f"ablating each layer's units of the highest AUC first lowers accuracy {'more' if worse else 'less'} than "
-        "ablating them in random order.",
+        "random order does.",
         no="ablating each layer's units of the highest AUC first is not shown to lower accuracy more or less than ablating "
         "them in random order.",
         numbers={

@@ -90,12 +90,16 @@ def _count(group: Sequence[Claim]) -> Claim:
 
     closest = min(group, key=distance)
     units, axis = [claim.unit for claim in group if claim.shown], closest.axis
-    told = f"“{closest.rule[0].upper() + closest.rule[1:]}{' more than untrained ones do' * ('prefers' in closest.rule)}” is shown for"
+    told = f"""{
+        " ".join(["to", {"has": "have"}.get(verb := closest.rule.split()[2], verb[:-1]), *closest.rule.split()[3:]])
+        if closest.rule.startswith("a unit ")
+        else ""
+    }{" more than untrained ones do" * ("prefers" in closest.rule)}"""
     return replace(
         closest,
         unit=None,
-        yes=f"{told} {{shown:,}} of {{asked:#judged {axis}}}{{units}}.",
-        no=f"{told} none of {{asked:#judged {axis}}}.",
+        yes=f"{{shown:,}} of {{asked:#judged {axis}}} {{shown:is|are}} shown {told or f'(“{closest.rule}”)'}{{units}}.",
+        no=f"no {axis} is shown {told or f'(“{closest.rule}”)'} ({{asked:,}} judged).",
         numbers={
             "shown": len(units),
             "asked": len(group),
@@ -103,7 +107,8 @@ def _count(group: Sequence[Claim]) -> Claim:
             "unit": closest.unit or 0,
         },
         effect="shown",
-        evidence=f"Closest: {axis} {{unit:,}}{' (of random directions the p is corrected over the layer)' * (closest.place is not None)}.",
+        evidence=f"Smallest p: {axis} {{unit:,}}"
+        f"{f' (of random directions, counting every {axis} of the layer)' * (closest.place is not None)}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",
@@ -165,7 +170,10 @@ def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
         groups: Looks grouped by network, as `populations` returns them.
     """
     if all(len(group) == 1 for group in groups):
-        one = "One seed of each network, so nothing is replicated: other seeds may differ by more than the intervals."
+        one = (
+            "One seed of each network, so nothing is replicated: other seeds may differ by more than the 95% intervals, which are over "
+            "images."
+        )
         return [say("seeds", one, seeds=1)]
     more = "{seeds:#seed}; each claim states on how many it is shown."
     told = [

@@ -84,7 +84,7 @@ def _clearest(claims: Sequence[Claim], network: str) -> str:
         return ""
     where = first[0].where.removeprefix(network).strip()
     said = first[0].sentence.removesuffix(".").replace("{", "{{").replace("}", "}}")
-    return f", most clearly: {f'in {where}, ' * bool(where)}{said}"
+    return f", the clearest: {f'in {where}, ' * bool(where)}{said}"
 
 
 def _candidates(claims: Iterable[Claim]) -> Iterator[Claim]:
@@ -122,14 +122,14 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         first = ""
         if general is not None:  # that it is above chance goes without saying
             first = "test accuracy {accuracy:2%}; " if general.shown else f"{general.no.removesuffix('.')}; "
-        rest = "no other question was asked."
+        rest, further = "no other question was asked.", "further " * bool(general)
         if shown:
             some = (
-                "a result is shown, in at least one layer, for {answers:,} of"
+                f"{{answers:,}} of {{asked:,}} {further}{{asked:question|questions}} {{answers:has|have}} a result"
                 if any(shown.values())
-                else "no result is shown for"
+                else f"no result is shown for {{asked:,}} {further}{{asked:question|questions}}"
             )
-            rest = f"{some} {{asked:,}} {'further ' * bool(general)}{{asked:question|questions}}{_clearest(claims, network)}."
+            rest = f"{some}{_clearest(claims, network)}."
         numbers = {
             **({} if general is None else {"accuracy": general.numbers["accuracy"]}),
             "answers": sum(shown.values()),

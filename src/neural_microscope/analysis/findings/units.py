@@ -58,7 +58,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
 
 @of(selectivity.class_selectivity).rule(
     "a unit prefers a class",
-    "Do units prefer a class more than untrained ones?",
+    "Which units prefer a class more than untrained ones do?",
     columns={
         "class": "{preferred:,}",
         "AUC": "{auc:2}",
@@ -132,7 +132,7 @@ TESTS = {
 
 @of(causal.ablate_all).rule(
     "a unit matters",
-    "Does a single unit matter?",
+    "Does any unit matter by itself?",
     columns={
         "loss increase (nats)": "{loss:3}",
         "95% interval": "{loss_low:3} to {loss_high:3}",
@@ -172,8 +172,8 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
         yield tested(
             unit=unit,
             place=int(places[unit]),
-            yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats, from {{own:3}}.",
-            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: ablated, the loss {{loss:rises3}} nats, from {{own:3}}.",
+            yes=f"ablating {layer.axis} {{unit:,}} raises the loss of {{own:3}} by {{loss:3}} nats.",
+            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: ablated, the loss of {{own:3}} {{loss:rises3}} nats.",
             numbers={
                 "unit": unit,
                 "own": effects.attrs["loss"],

@@ -157,7 +157,8 @@ FAINT = 1e-6
 @measure(
     "controls",
     title="Untrained networks and shuffled labels",
-    null=f"{{networks}} untrained networks of the same architecture; {SHUFFLES} shuffles of the labels (Student's t for both)",
+    null=f"{{networks}} untrained networks of the same architecture; {SHUFFLES} shuffles of the labels "
+    f"(p from Student's t fitted to either; on at most {IMAGES} images, to be quick)",
     replicates="network, shuffle",
     interval="Student's prediction interval over networks",
     source="an untrained network as the control: Adebayo et al. 2018; Saxe et al. 2011",

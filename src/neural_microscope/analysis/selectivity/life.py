@@ -130,7 +130,7 @@ of(over_time).on("layer")(lambda at: over_time(at.acts))
 def _changing(at: Any) -> Iterator[Claim]:
     yield say(
         "units that change their class",
-        f"between snapshots, the class of the highest AUC changes for {{changed:,}} of {{size:#{at.axis}}}.",
+        f"from snapshot to snapshot, the class of the highest AUC changes, beyond chance, for {{changed:,}} of {{size:#{at.axis}}}.",
         changed=int((at["selectivity.over_time"]["changes"] > 0).sum()),
         size=at.size,
     )

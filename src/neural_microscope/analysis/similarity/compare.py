@@ -214,7 +214,8 @@ def _nearest(at: Any) -> Iterator[Claim]:
     if np.isfinite(end["cka"]).any():
         yield say(
             "the most similar layers",
-            f"the most similar layers are {{a}} of the {at.first.name} and {{b}} of the {at.second.name} (CKA {{cka:2}}; images shuffled: "
+            f"by CKA, the most similar layers are {{a}} of the {at.first.name} and {{b}} of the {at.second.name} (CKA {{cka:2}}; images "
+            "shuffled: "
             "up to {null:3}); at initialization no two layers have more than {start:2}.",
             **_most_alike(end),
             start=float(start["cka"].max()),
