@@ -294,7 +294,7 @@ def _definition(page: Page, claim: Claim) -> str:
         f"Compared with: {claim.null}.",
         f"Source: {measure.source}." if measure and measure.source else "",
     ]
-    call = f"<p><code>{escape(claim.call)}</code></p>" if claim.call else ""
+    call = f"<p>Python: <code>{escape(claim.call)}</code></p>" if claim.call else ""
     return folded("Definition", "".join(f"<p>{escape(part)}</p>" for part in parts if part) + call)
 
 
