@@ -182,12 +182,12 @@ class Directions:
         """The null in words, with the number of draws and of images."""
         maps = down.acts.ndim == 4
         what = (
-            "directions, each a weighted sum of all channels' maps that contains the unit's own,"
+            "directions, each a weighted sum of all channels' maps that contains the unit's own map,"
             if maps
             else "directions"
         )
         where = (
-            "stopping at 0" if self.within == "orthant" else "some make activations negative, which a ReLU's never are"
+            "stopping at 0" if self.within == "orthant" else "some lead activations below 0, where a ReLU's never are"
         )
         some = f", on {IMAGES} of the images" if (maps or self.within == "orthant") and self.images > IMAGES else ""
         return (
