@@ -50,6 +50,26 @@ def test_counts_of_the_page_and_of_its_table_are_those_of_the_recorded_logits(
         assert shown == [[step, *one] for step, one in zip(steps, counts[:, 4, [9, 4]].tolist(), strict=True)]
 
 
+@pytest.mark.parametrize("width", [1280, 1000])
+def test_the_question_of_the_first_screen_leads_to_its_answer(explorer: Path, opened: Opener, width: int) -> None:
+    tab = opened(explorer, width=width, height=720)
+    tab.locator(".invitation").get_by_role("button", name="learn to tell").click()
+    heading, tabs = tab.locator(".learning h3").first, tab.locator(".tabs")
+    expect(heading).to_be_in_viewport()
+    tab.wait_for_function(
+        "() => { const [below, above] = ['.learning h3', '.tabs'].map(one => document.querySelector(one).getBoundingClientRect()); "
+        "return below.top >= above.bottom && below.bottom + 60 < innerHeight; }"
+    )
+    expect(tabs).to_be_visible()
+
+
+def test_with_a_unit_ablated_the_invitation_says_of_what_it_speaks(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    expect(tab.locator(".invitation li").first).not_to_contain_text("Without changes")
+    tab = opened(explorer, "#c=0.0.3z")
+    expect(tab.locator(".invitation li").first).to_contain_text("Without changes, MLP predicts")
+
+
 def test_a_cell_is_chosen_by_pointer_and_key_kept_in_the_address_and_undone(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer, "#v=confusion")
     place = tab.locator(".confusion").first

@@ -52,7 +52,7 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
       <ul>
         {blank ? <li>{words.network.blank}</li> : shown.map((i, place) => (
           <li key={i}>
-            <Hesitates name={named(lab, i)} p={softmax(unchanged[i].get("logits")!)} />{" "}
+            <Hesitates name={named(lab, i)} p={softmax(unchanged[i].get("logits")!)} changed={state.changes.length > 0} />{" "}
             <span class={known ? "flips" : undefined}>{words.invitation.flips(known ? known[place].count : null, units(lab, i))}</span>
           </li>
         ))}
@@ -94,7 +94,8 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
       <ul>
         {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => {
           update(part);
-          if (text === taughtBy) requestAnimationFrame(() => document.getElementById("influence")?.scrollIntoView({ block: "start" }));
+          const answer = text === taughtBy ? "#influence" : part.pair && ".learning";
+          if (answer) requestAnimationFrame(() => document.querySelector(answer)?.scrollIntoView({ block: "start" }));
         }}>{text}</button></li>)}
       </ul>
     </div>
@@ -113,7 +114,7 @@ function followed(lab: Lab, shown: number[], seen: Map<string, Float32Array>[]):
   return { network, layer: 0, unit: highest(peaks) };
 }
 
-function Hesitates({ name, p }: { name: string; p: Float32Array | number[] }): JSX.Element {
+function Hesitates({ name, p, changed }: { name: string; p: Float32Array | number[]; changed: boolean }): JSX.Element {
   const [first, second] = Array.from(p.keys()).sort((a, b) => p[b] - p[a]);
-  return <>{words.invitation.hesitates(name, [first, second], [p[first], p[second]])}</>;
+  return <>{words.invitation.hesitates(name, [first, second], [p[first], p[second]], changed)}</>;
 }

@@ -31,6 +31,11 @@ export function told(name: string, pair: Pair, steps: number[], counts: number[]
 
 /** The same of a network's confusion matrices, snapshot by snapshot; of two classes both ways. */
 export function bothWays(name: string, { label, predicted }: Pair, steps: number[], confusion: number[][][]): string {
-  const one = (who: string, label: number, predicted: number) => told(who, { label, predicted }, steps, confusion.map((counts) => counts[label][predicted]), confusion[0][label].reduce((a, b) => a + b, 0));
-  return [one(name, label, predicted), ...(label === predicted ? [] : [one(words.pair.other, predicted, label)])].join(" ");
+  const size = (label: number) => confusion[0][label].reduce((a, b) => a + b, 0);
+  const one = (who: string, label: number, predicted: number) => told(who, { label, predicted }, steps, confusion.map((counts) => counts[label][predicted]), size(label));
+  if (label === predicted) return one(name, label, predicted);
+  const few = (from: number, to: number) => lasting(confusion.map((counts) => counts[from][to] <= Math.floor(FEW * size(from))));
+  const first = [few(label, predicted), few(predicted, label)];
+  const apart = Math.min(...first) < 0 || !Math.max(...first) ? [] : [words.pair.apart(name, { label, predicted }, steps[Math.max(...first)])];
+  return [...apart, one(name, label, predicted), one(words.pair.other, predicted, label)].join(" ");
 }

@@ -88,6 +88,8 @@ const english = {
     title: (label: number, predicted: number) => `Class ${called(label)} predicted as ${called(predicted)} over training`,
     line: (predicted: number) => `as ${called(predicted)}`,
     other: "The other way",
+    /** The answer in short, before the counts of each class. */
+    apart: (name: string, { label, predicted }: Pair, step: number) => `From step ${grouped(step)} on, ${name} predicts at most 5% of class ${called(label)} as ${called(predicted)}, and of class ${called(predicted)} as ${called(label)}.`,
     empty: (name: string, label: number) => `${name}: none of the images is of class ${called(label)}.`,
     one: (name: string, { label, predicted }: Pair, n: string, at: number) => `${name}: ${n} images of class ${called(label)} are predicted as ${called(predicted)} at step ${grouped(at)}.`,
     never: (name: string, { label, predicted }: Pair) => `${name}: no image of class ${called(label)} is predicted as ${called(predicted)} at any snapshot.`,
@@ -215,7 +217,7 @@ const english = {
     label: "What to try",
     title: "Try it: ablate a unit",
     how: "Click any tile, and Ablate sets that unit to zero.",
-    hesitates: (network: string, [first, second]: number[], [p, q]: number[]) => `${network} predicts ${called(first)} (p = ${number(p, 3)}), then ${called(second)} (${number(q, 3)}).`,
+    hesitates: (network: string, [first, second]: number[], [p, q]: number[], changed: boolean) => `${changed ? "Without changes, " : ""}${network} predicts ${called(first)} (p = ${number(p, 3)}), then ${called(second)} (${number(q, 3)}).`,
     flips: (n: number | null, units: number) => `${n ?? "…"} of ${units} units ${n === 1 ? "changes" : "change"} it if ablated.`,
     elsewhere: "Show an image where one does",
     ablate: "Ablate one that does",
