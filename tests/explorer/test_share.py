@@ -68,7 +68,10 @@ def test_a_refused_clipboard_shows_the_link_selected(explorer: Path, opened: Ope
         tab.get_by_role("button", name=button, exact=True).click()
         field = tab.get_by_label("This browser blocks copying")
         assert field.input_value() == text
-        assert field.evaluate("field => [field.selectionStart, field.selectionEnd]") == [0, len(text)]
+        tab.wait_for_function(
+            "([field, end]) => !field.selectionStart && field.selectionEnd === end",
+            arg=[field.element_handle(), len(text)],
+        )
         assert field.evaluate("field => field === document.activeElement")
         tab.keyboard.press("Escape")
         expect(field).to_have_count(0)

@@ -18,6 +18,7 @@ import crashing
 import neural_microscope as nm
 import small_runs
 from neural_microscope.errors import RunError
+from neural_microscope.run import beginning
 from neural_microscope.training import Observer, Training
 
 
@@ -141,3 +142,21 @@ def test_a_limit_on_file_sizes(tmp_path: Path, largest: int) -> None:
     nm.resume(folder, data=small_runs.data())
     small_runs.train(tmp_path / "whole")
     assert small_runs.contents(folder) == small_runs.contents(tmp_path / "whole")
+
+
+def test_a_folder_is_emptied_though_another_of_the_logs_writes_goes_on_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, calls = beginning.remove, itertools.count()
+
+    def disturbed(folder: Path, names: list[str]) -> None:
+        if next(calls) == 1:  # the first time that the folder is emptied
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        remove(folder, names)
+
+    monkeypatch.setattr(beginning, "remove", disturbed)
+    with monkeypatch.context() as full:
+        Disk(full, 20, stays_full=True)
+        with pytest.raises(OSError, match="No space left"):
+            crashing.write(tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["run.lock"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -255,8 +256,11 @@ class RunWriter:
 
     def _undo_create(self) -> None:
         """Empties a folder in which nothing was recorded."""
-        with suppress(RunError, OSError):
-            beginning.remove(self.folder, beginning.leftovers(self.folder))
+        for _ in range(5):  # where one of the log's writes failed, others may still go on in its threads
+            with suppress(RunError, OSError):
+                beginning.remove(self.folder, beginning.leftovers(self.folder))
+                break
+            time.sleep(0.05)
         self.close()
 
     def _write(self, name: str, content: bytes) -> None:
