@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,18 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy import stats
+from scipy import special, stats
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import descriptions, findings, populations, strength, strongest, verdicts
+from neural_microscope.analysis.findings import (
+    descriptions,
+    findings,
+    populations,
+    strength,
+    strongest,
+    units,
+    verdicts,
+)
 from neural_microscope.analysis.findings.networks import controlled
 from neural_microscope.analysis.findings.printed import within
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
@@ -422,3 +431,8 @@ def test_doses_are_given_on_a_balanced_part_of_the_images(
     counts = np.bincount(layer.run.probe.labels)
     assert counts.min() >= 4
     assert 40 <= layer["causal.dose_response"].attrs["n_examples"] < counts.sum()
+
+
+def test_an_auc_that_no_unit_can_have_is_no_threshold() -> None:
+    assert units._auc_above(300, special.logit(0.99)) == pytest.approx(0.99)
+    assert units._auc_above(300, special.logit(0.999)) == math.inf
