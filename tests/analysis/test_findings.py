@@ -18,17 +18,10 @@ import xarray as xr
 from scipy import special, stats
 
 import neural_microscope as nm
-from neural_microscope.analysis.findings import (
-    descriptions,
-    findings,
-    populations,
-    strength,
-    strongest,
-    units,
-    verdicts,
-)
+from neural_microscope.analysis.findings import descriptions, findings, populations, strength, strongest, verdicts
 from neural_microscope.analysis.findings.networks import controlled
 from neural_microscope.analysis.findings.printed import within
+from neural_microscope.analysis.findings.units import _auc_above
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
 from neural_microscope.analysis.look.looks import some
 from neural_microscope.claim import Claim, fill, judge
@@ -434,5 +427,5 @@ def test_doses_are_given_on_a_balanced_part_of_the_images(
 
 
 def test_an_auc_that_no_unit_can_have_is_no_threshold() -> None:
-    assert units._auc_above(300, special.logit(0.99)) == pytest.approx(0.99)
-    assert units._auc_above(300, special.logit(0.999)) == math.inf
+    assert _auc_above(300, special.logit(0.99)) == pytest.approx(0.99)
+    assert _auc_above(300, special.logit(0.999)) == math.inf
