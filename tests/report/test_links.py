@@ -92,21 +92,30 @@ def test_the_link_about_the_order_of_classes_shows_at_the_step_of_its_headline_w
         assert parts["m"] == f"{network}.{len(shown[network]['layers']) - 1}.error"
 
 
-def test_a_card_of_what_is_not_shown_names_where_the_same_is_shown(looks: list[FirstLook], page: Path) -> None:
-    claims = [one for one in findings(looks) if one.unit is None and not one.describes]
-    cards = {
-        claim.rule: card
-        for card in re.findall(r"(?s)<article class=\"card\" .*?</article>", page.read_text("utf-8"))
-        for claim in claims
-        if f'id="missed-{slug(claim.rule)}"' in card
-    }
-    assert cards
-    for rule, card in cards.items():
-        places = {one.where for one in claims if one.rule == rule and one.shown}
-        line = card.partition(">Shown: ")[2].partition(".</p>")[0]
-        assert bool(line) == bool(places)
-        assert all(part in line for place in places for part in place.split())
-    assert any(">Shown: " in card for card in cards.values())
+def test_a_question_has_one_card_which_tells_where_it_is_shown_and_where_not(
+    looks: list[FirstLook], page: Path
+) -> None:
+    text = page.read_text("utf-8")
+    cards = re.findall(r'(?s)<article class="card" .*?</article>', text)
+    asked = [re.findall(r'id="(?:finding|missed)-([\w-]+)"', card) for card in cards]
+    assert all(len(one) == 1 for one in asked)
+    assert len({one[0] for one in asked}) == len(asked)
+    below = text[text.index('id="not-shown"') : text.index('id="atlas"')]
+    partly, claims = 0, [one for one in findings(looks) if one.unit is None and not one.describes]
+    for (key,), card in zip(asked, cards, strict=True):
+        own = [one for one in claims if slug(one.rule) == key]
+        missed, shown = ([one for one in own if one.shown == is_shown] for is_shown in (False, True))
+        assert {one.id for one in missed} <= {
+            *re.findall(r'class="strip short(?: plain)?" data-claim="([^" ]*)"', card)
+        }
+        both = bool(missed and shown) and f'id="finding-{key}"' in card
+        partly += both
+        assert (">Not shown" in card) == both == (f'href="#finding-{key}"' in below)
+        if f'id="missed-{key}"' in card:
+            line = card.partition(">Shown: ")[2].partition(".</p>")[0]
+            assert bool(line) == bool(shown)
+            assert all(part in line for one in shown for part in one.where.split())
+    assert partly
 
 
 def test_a_card_of_what_is_shown_names_where_else_it_is(looks: list[FirstLook], page: Path) -> None:

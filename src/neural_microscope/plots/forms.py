@@ -269,16 +269,18 @@ def digits(
     names: Sequence[str] | None = None,
     color: str = "",
     zorder: float = 1,
+    halo: bool = False,
 ) -> None:
-    """Points [example, 2], each as the digit of its class (or its name) and in its color (or one for all)."""
+    """Points [example, 2], each as the digit of its class (or its name) and in its color (or one for all); ``halo``: on paper."""
     theme, points, labels = theme_of(axes), np.asarray(points), np.asarray(labels)
     plot_of(axes).numbered |= names is None and bool(len(labels))
     for label in np.unique(labels):
         marker = _marker(mark(int(label)) if names is None else str(names[label]))
         marks: dict[str, Any] = {"marker": marker, "color": color or theme.of_class(int(label)), "linewidths": 0}
         x, y = points[labels == label].T
-        dots = axes.scatter(x, y, s=size, zorder=zorder, **marks)
-        dots.set_in_layout(False)  # they lie inside their axes
+        around = [marks | {"color": theme.paper, "linewidths": 3}] if halo else []
+        for each in (*around, marks):
+            axes.scatter(x, y, s=size, zorder=zorder, **each).set_in_layout(False)  # they lie inside their axes
 
 
 def class_ticks(axis: Axis, count: int) -> None:

@@ -267,12 +267,12 @@ def limits(points: np.ndarray) -> np.ndarray:
     return np.percentile(known, (0.3, 99.7), axis=0) if len(known) else np.array([[-1.0, -1.0], [1.0, 1.0]])
 
 
-def map_of(axes: Axes, points: np.ndarray, ends: np.ndarray, labels: np.ndarray, size: float = 9) -> None:
-    """Points [example, 2] as digits within the ends, (low, high) of both axes."""
+def map_of(axes: Axes, points: np.ndarray, ends: np.ndarray, labels: np.ndarray, size: float = 9, **how: Any) -> None:
+    """Points [example, 2] as digits within the ends, (low, high) of both axes. ``how``: further options of `forms.digits`."""
     low, high = ends
     if not np.isfinite(points).any() or (np.ptp(points, axis=0) == 0).all():
         forms.say_missing(axes, "all images\nin one place" if np.isfinite(points).any() else "not known")
-    forms.digits(axes, np.clip(points, low, high), labels, size=size)
+    forms.digits(axes, np.clip(points, low, high), labels, size=size, **how)
     margin = np.where(high > low, 0.05 * (high - low), 1.0)
     axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
     forms.quiet(axes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from . import forms, style
 from .dynamics import classified
@@ -49,15 +50,25 @@ def overview(
     for key, table, title in zip(names, (untrained, trained), ("Untrained", "Trained"), strict=False):
         assert table is not None
         points, labels = scores(table)[-1], table["label"].values
-        each = some_of(len(labels))
-        map_of(panels[key], points[each], limits(points), labels[each], size=30)
+        _classes(panels[key], points, labels)
         panels[key].set_title(title, loc="center")
         panels[key].set_xlabel("component 1", labelpad=1)
         panels[key].set_ylabel("component 2", labelpad=1)
     last = style.share(float(np.asarray(accuracy["accuracy"])[-1]), 2)
     if not classified(curve):
         last = f"{float(curve['test_loss'][-1]):.3g}"
-    maps = "; probe images as digits on two principal components, untrained and trained" if names else ""
+    maps = "; probe images on two principal components, each class at its mean, untrained and trained" if names else ""
     return figure.says(
         f"Test {'accuracy' if classified(curve) else 'loss'} against the optimizer step, {last} at the end{maps}."
     )
+
+
+def _classes(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
+    """Some of the points [example, 2] as dots in their classes' colors, and each class as a digit at the mean of all its points."""
+    ends, known, some = limits(points), np.unique(labels), some_of(len(labels))
+    for label in known:
+        at = np.clip(points[some][labels[some] == label], *ends).T
+        color = style.theme_of(axes).of_class(int(label))
+        axes.scatter(*at, s=7, color=color, linewidths=0, alpha=0.6).set_in_layout(False)
+    means = np.array([points[labels == label].mean(axis=0) for label in known])
+    map_of(axes, means, np.asarray(ends), known, size=70, halo=True)

@@ -17,19 +17,19 @@ from .page import Page, quantity, short
 
 NULLS = {
     "shuffled": "shuffled labels",
-    "untrained": "unit of that rank, untrained networks",
+    "untrained": "same rank, untrained",
     "labels drawn from the network's own probabilities": "a calibrated network",
 }
 """A claim's further nulls in a few words, by their kind; the first words of what it is compared with name the other, or these."""
-
-
+BEYOND = "Shown means beyond every band, also after correction."
+"""The meaning of the bands of short pictures."""
 UNIT = "Strength {strength}, on images that did not choose the {axis}."
 """A unit's strength, which is not of the images that chose the unit."""
 
 
 def found(page: Page) -> str:
     """The findings that are told first, the strongest first."""
-    cards = "".join(_card(page, [claim], whole=True) for claim in page.first)
+    cards = "".join(_finding(page, claim) for claim in page.first)
     unit = f" {CHOSEN}" if any(claim.unit is not None for claim in page.first) else ""
     rank = folded("How strength is measured", f'<p data-claim="{_ids(page.first)}">{escape(STRENGTH + unit)}</p>')
     ranked = {GENERAL, *(claim.rule for claim in page.first)}
@@ -56,54 +56,80 @@ def found(page: Page) -> str:
 
 
 def not_shown(page: Page) -> str:
-    """Every question of which something was looked for and not shown."""
-    missed = [c for c in page.claims if c.unit is None and not (c.shown or c.describes)]
-    asked = [
-        [c for c in missed if c.rule == rule]
-        for rule in (*page.rules, *sorted({c.rule for c in missed} - {*page.rules}))
-    ]
-    asked = [claims for claims in asked if claims]
+    """Every question of which something was looked for and not shown; of those that have a card among the findings, the way there."""
+    missed = {
+        rule: claims
+        for rule in (*page.rules, *sorted({c.rule for c in page.claims} - {*page.rules}))
+        if (claims := page.missed(rule))
+    }
+    above = {claim.rule: claim for claim in page.first if claim.rule in missed}
+    asked = [claims for rule, claims in missed.items() if rule not in above]
     named = Counter(_named(claims[0]) for claims in asked if bands(claims[0])).most_common(1)
     usual = named[0][0] if named else ""
-    cards = "".join(_card(page, claims, usual=usual) for claims in asked)
-    beyond = "Shown means beyond every band, also after correction."
-    gray = f" {usual} (95% of each), unless a card names others. {beyond}" if usual else ""
+    cards = "".join(_missed(page, claims, usual) for claims in asked)
+    if not missed:
+        return ""
+    gray = f" {usual} (95% of each), unless a card names others. {BEYOND}" if usual else ""
     about = _ids([claims[0] for claims in asked if bands(claims[0]) and _named(claims[0]) == usual])
     intro = f'<p data-claim="{about}">An effect that is not shown may still exist.{escape(gray)}</p>'
-    return (
-        f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>' if cards else ""
+    links = ", ".join(f'<a href="#finding-{page.row(c)}">{escape(page.question(c))}</a>' for c in above.values())
+    partly = _ids([claim for rule in above for claim in missed[rule]])
+    below = (
+        f'<p data-claim="{partly}">On cards above, not shown in some layers or networks: {links}</p>' if links else ""
     )
+    return f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>{below}'
 
 
-def _card(page: Page, claims: Sequence[Claim], *, whole: bool = False, usual: str = "") -> str:
-    """One question: its claims, each as a picture with its null, the evidence, the definition, and the way to more. As a ``whole`` it tells
-    one claim, with its p; else all those that were not shown, in short, with the names of their gray bands where those are not the
-    ``usual`` ones.
+def _finding(page: Page, claim: Claim) -> str:
+    """A question that has something shown: its strongest claim as a picture with its nulls and its p; where else it is shown, and where
+    it is not.
     """
-    claim, key = claims[0], page.row(claims[0])
     told_of = "Strength {strength}." if claim.unit is None else UNIT
-    size = f" {told_of.format(axis=claim.axis, strength=significant(strength(claim)))}" if whole else ""
-    links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
-    said = told(claim, "p") + _odds(claim) if whole else ""
-    grounds = f'<p data-claim="{escape(claim.id)}">{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>'
-    evidence = folded("Evidence", grounds if whole else "".join(told(c, "p", whole=True) for c in claims))
-    strips = _strip(claim) if whole else _strips(claims)
-    named = "" if whole or not bands(claim) else _named(claim)
+    size = f" {told_of.format(axis=claim.axis, strength=significant(strength(claim)))}"
+    evidence = f'<p data-claim="{escape(claim.id)}">{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>'
+    missed = page.missed(claim.rule)
+    beside = ", beside the same nulls" if any(map(bands, missed)) else ""
+    axis = _Axis.of([claim, *filter(bands, missed)])
+    others = f'<p class="quiet">Not shown{beside}:</p>{_answers(missed, axis)}' if missed else ""
+    content = told(claim, "p") + _odds(claim) + _strip(claim, axis) + _elsewhere(page, claim, "Also shown") + others
+    return _card(page, "finding", [claim, *missed], content, evidence + _evidence(missed), size)
+
+
+def _missed(page: Page, claims: Sequence[Claim], usual: str) -> str:
+    """A question's claims that are not shown, in short, with the names of their gray bands where those are not the ``usual`` ones."""
+    named = _named(claims[0]) if bands(claims[0]) else ""
     nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""
-    nearly = [] if whole else [c for c in claims if c.p < ALPHA <= c.corrected]
-    if nearly:
-        where = ", ".join(c.where for c in nearly)
-        nulls += f'<p class="quiet" data-claim="{_ids(nearly)}">Beyond its nulls only before the correction: {escape(where)}.</p>'
-    if blind := [] if whole else [c for c in claims if math.isinf(c.least)]:
-        where = ", ".join(c.where for c in blind)
-        nulls += f'<p class="quiet" data-claim="{_ids(blind)}">No effect could have been shown: {escape(where)}.</p>'
-    if others := [] if whole else [c for c in claims if c.p >= ALPHA and _beyond(c)]:
-        where = ", ".join(c.where for c in others)
-        nulls += f'<p class="quiet" data-claim="{_ids(others)}">Beyond its bands, but the test asks for more: {escape(where)}.</p>'
-    elsewhere = _elsewhere(page, claim, "Also shown" if whole else "Shown")
-    title = heading(3, f"{'finding' if whole else 'missed'}-{key}", page.question(claim))
-    inside = f"{title}{said}{strips}{elsewhere}{nulls}{evidence}{_definition(page, claim)}{links}"
+    content = _answers(claims, _Axis.of(claims)) + _elsewhere(page, claims[0], "Shown") + nulls
+    return _card(page, "missed", claims, content, _evidence(claims))
+
+
+def _card(page: Page, kind: str, claims: Sequence[Claim], content: str, evidence: str, size: str = "") -> str:
+    """One question: its answers, the evidence, the definition, and the way to more."""
+    claim, key = claims[0], page.row(claims[0])
+    title = heading(3, f"{kind}-{key}", page.question(claim))
+    links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
+    inside = f"{title}{content}{folded('Evidence', evidence)}{_definition(page, claim)}{links}"
     return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
+
+
+def _evidence(claims: Sequence[Claim]) -> str:
+    """The whole claims."""
+    return "".join(told(claim, "p", whole=True) for claim in claims)
+
+
+def _answers(claims: Sequence[Claim], axis: _Axis) -> str:
+    """Claims that are not shown as short pictures; below them those that are nearly shown, and those that could not have been."""
+    notes = {
+        "Beyond its nulls only before the correction": [c for c in claims if c.p < ALPHA <= c.corrected],
+        "No effect could have been shown": [c for c in claims if math.isinf(c.least)],
+        "Beyond its bands, but the test asks for more": [c for c in claims if c.p >= ALPHA and _beyond(c)],
+    }
+    told_of = "".join(
+        f'<p class="quiet" data-claim="{_ids(own)}">{note}: {escape(", ".join(c.where for c in own))}.</p>'
+        for note, own in notes.items()
+        if own
+    )
+    return _strips(claims, axis) + told_of
 
 
 def _beyond(claim: Claim) -> bool:
@@ -209,9 +235,9 @@ def _track(claim: Claim, axis: _Axis, nulls: Sequence[Ends], *, value: bool = Tr
     return f'<span class="track">{marks}{line}{dot}</span>'
 
 
-def _strip(claim: Claim) -> str:
+def _strip(claim: Claim, axis: _Axis) -> str:
     """The effect, below it what it is read beside, and the range of each of its nulls, on one axis."""
-    ranges, axis = bands(claim), _Axis.of([claim])
+    ranges = bands(claim)
     if not ranges:
         return ""
     effect = claim.amount(float(claim.numbers[claim.effect]))
@@ -236,10 +262,9 @@ def _ends(claim: Claim, axis: _Axis) -> str:
     return f'<span class="ends"><span>{low}</span><span>{high}</span></span>'
 
 
-def _strips(claims: Sequence[Claim]) -> str:
+def _strips(claims: Sequence[Claim], axis: _Axis) -> str:
     """Several claims in short, on one axis, which says what it measures."""
-    axis, drawn = _Axis.of(claims), [claim for claim in claims if bands(claim)]
-    below = ""
+    drawn, below = [claim for claim in claims if bands(claim)], ""
     if drawn:
         name = quantity(drawn[0]) + " (logarithmic axis)" * axis.logarithmic
         name += f" (line: {REFERENCES[drawn[0].rule][1]})" if _reference(drawn[0]) else ""

@@ -82,10 +82,10 @@ def _overview(look: FirstLook) -> str:
     if last and len(maps) == 2:
         total = maps[1].sizes["example"]
         some = len(range(total)[some_of(total)])
-        images = f"{some:,} of the {total:,} probe images" if some < total else f"the {total:,} probe images"
+        images = f"{some:,}{f' of {total:,}' if some < total else ''} probe images"
         name = plots.style.short(last.hook_point)
         name = last.hook_point if name.isdigit() else name  # of a module without names of its own
-        where = f"; beside it {images} on two principal components of {name}"
+        where = f"; {images} (dots) and the mean of each class on two principal components of {name}"
     caption = f"Test {'accuracy' if classified(curve) else 'loss'} over training{escape(where)}."
     return image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), lambda plot: caption, both=True)
 

@@ -107,6 +107,10 @@ class Page:
             and any(self.of(measure, name) for name in names)
         ]
 
+    def missed(self, rule: str) -> list[Claim]:
+        """What a rule looked for in networks and layers and did not find."""
+        return [c for c in self.claims if c.rule == rule and c.unit is None and not (c.shown or c.describes)]
+
     @cached_property
     def rules(self) -> dict[str, tuple[Measure, Rule]]:
         """Every rule by its name, with its measure, in the order of the page."""
