@@ -372,11 +372,12 @@ def test_meanings_are_the_items_about_a_results_own_variables() -> None:
           on two lines (NaN: none), with ``nc1_null_low``, ``…_null_high``, ``…_p``.
         * ``other``: not there.
         * ``score`` [unit].
+        * ``whole``: of all units, so not in the table.
 
     Raises:
         DataError: Never.
     """
-    table = xr.Dataset({"nc1": ("unit", [1.0]), "score": ("unit", [1.0])})
+    table = xr.Dataset({"nc1": ("unit", [1.0]), "score": ("unit", [1.0]), "whole": 1.0})
     assert tables.meanings(doc, [table]) == ["NC1: the first, on two lines (–: none), with its null, its p."]
     assert tables.meanings("No such part.", [table]) == []
 

@@ -160,6 +160,7 @@ def _meanings(measure: Measure, ats: Sequence[At]) -> str:
     """The meaning of the columns of a measure's results, folded."""
     results = [one for at in ats for one in _results(measure, at).values()]
     lines = meanings(inspect.getdoc(measure.function) or "", results, measure.name)
+    lines += ["The Python call gives each p and q."] if any(re.search(r"\bits [pq]\b", line) for line in lines) else []
     text = "\n".join(line[:1].upper() + line[1:] for line in lines)
     return folded("The columns", f'<p class="lines">{escape(text)}</p>', attributes=' class="numbers"') if text else ""
 

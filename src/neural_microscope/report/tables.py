@@ -133,8 +133,10 @@ def _name(head: str, measure: str) -> str:
     )
 
 
-def _rows(result: xr.Dataset | xr.DataArray, steps: Collection[float]) -> tuple[int, Sequence[dict[str, object]]]:
-    """The number of rows, and those that are shown."""
+def _chosen(
+    result: xr.Dataset | xr.DataArray,
+) -> tuple[xr.Dataset, tuple[str, ...], dict[str, xr.Variable]]:
+    """The result as a dataset; the axes that most of its variables have, besides snapshots; and the variables on them."""
     table = result if isinstance(result, xr.Dataset) else result.to_dataset(name=result.name or "value")
     found = Counter[tuple[str, ...]]()
     for variable in table.data_vars.values():
@@ -142,13 +144,24 @@ def _rows(result: xr.Dataset | xr.DataArray, steps: Collection[float]) -> tuple[
         if len(dims) <= 2 and not {*dims} & {*_NOT_ROWS} and variable.dims:
             found[dims] += 1
     if not found:
-        return 0, ()
+        return table, (), {}
     dims = max(found, key=lambda dims: (found[dims], -len(dims)))
-    chosen = {
-        str(name): variable.variable
-        for name, variable in table.data_vars.items()
-        if {*variable.dims} - {"snapshot"} == {*dims} and (dims or variable.dims)
-    }
+    return (
+        table,
+        dims,
+        {
+            str(name): variable.variable
+            for name, variable in table.data_vars.items()
+            if {*variable.dims} - {"snapshot"} == {*dims} and (dims or variable.dims)
+        },
+    )
+
+
+def _rows(result: xr.Dataset | xr.DataArray, steps: Collection[float]) -> tuple[int, Sequence[dict[str, object]]]:
+    """The number of rows, and those that are shown."""
+    table, dims, chosen = _chosen(result)
+    if not chosen:
+        return 0, ()
     over = ("snapshot",) if any("snapshot" in variable.dims for variable in chosen.values()) else ()
     sizes = {dim: table.sizes[dim] for dim in (*over, *dims)}
     values = {name: variable.set_dims(sizes).values for name, variable in chosen.items()}
@@ -228,7 +241,7 @@ _FOUND = {"_p": "its p", "_q": "its q", "_shown": "its verdict"}
 
 
 def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], measure: str = "") -> list[str]:
-    """The meaning of the columns of `of_results`, a line each: the items of the docstring's ``Returns:`` about variables of the results."""
+    """The meaning of the columns of `of_results`, a line each: the items of the docstring's ``Returns:`` about variables in its rows."""
 
     def said(name: re.Match[str]) -> str:
         """A variable's name as the table has it."""
@@ -237,7 +250,7 @@ def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], meas
         return next((told for end, told in _FOUND.items() if name[1].endswith(end)), _name(name[1], measure))
 
     returns = re.search(r"^Returns:\n(.*?)(?=^\w+:\n|\Z)", inspect.cleandoc(doc), re.S | re.M)
-    known = {str(name) for one in results if isinstance(one, xr.Dataset) for name in one.data_vars}
+    known = {name for one in results if isinstance(one, xr.Dataset) for name in _chosen(one)[2]}
     found = []
     for item in re.split(r"\n\s*\* ", "\n" + returns[1])[1:] if returns else []:
         text = " ".join(re.split(r"\n\n|\n(?=>>>)", item)[0].split())
