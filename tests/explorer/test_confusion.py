@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,35 @@ def test_counts_of_the_page_and_of_its_table_are_those_of_the_recorded_logits(
         expect(place.locator("tbody tr")).to_have_count(len(steps))
         rows = [row.split("\t") for row in place.locator("tbody tr").all_inner_texts()]
         shown = [[int(cell.replace(",", "")) for cell in row] for row in rows]
-        assert shown == [[step, *one] for step, one in zip(steps, counts[:, 4, [9, 4]].tolist(), strict=True)]
+        three = counts[:, [4, 9, 4], [9, 4, 4]].tolist()
+        assert shown == [[step, *one] for step, one in zip(steps, three, strict=True)]
+
+
+def test_the_chart_has_both_ways_the_bound_and_the_step_from_which_it_holds(
+    explorer: Path, opened: Opener, runs: list[nm.Run]
+) -> None:
+    tab = opened(explorer, VIEW)
+    steps, counts = counted(tab, runs[0], 0)
+    chart = tab.locator(".learning").first.locator("svg")
+    expect(chart.locator(".curve")).to_have_count(3)
+    for line in ("4 as 9", "9 as 4", "4 as 4"):
+        expect(chart.locator("text", has_text=re.compile(f"^{line}$"))).to_have_count(1)
+    low, high = (
+        float(chart.locator(f".curve{kind}").get_attribute("points").split()[-1].split(",")[1])
+        for kind in (":not(.own):not(.other)", ".own")
+    )
+    share = [counts[-1, 4, to] / counts[-1, 4].sum() for to in (9, 4)]
+    height = (low - high) / (share[1] - share[0])
+    bound = float(chart.locator(".bound").first.get_attribute("y1") or "nan")
+    assert bound == pytest.approx(low + (share[0] - 0.05) * height, abs=0.1)
+    few = [counts[:, a, b] <= counts[0, a].sum() // 20 for a, b in ((4, 9), (9, 4))]
+    both = np.logical_and(*few)
+    mark = chart.locator(".settled text")
+    if not both[-1]:
+        expect(mark).to_have_count(0)
+    else:
+        first = len(both) - int(np.argmin(np.append(both[::-1], False)))
+        expect(mark).to_have_text(f"from step {steps[first]:,}")
 
 
 @pytest.mark.parametrize("width", [1280, 1000])
@@ -85,7 +114,7 @@ def test_a_cell_is_chosen_by_pointer_and_key_kept_in_the_address_and_undone(expl
     tab.keyboard.press("Enter")
     address(tab, r"k=3\.9\b")
     expect(tab.locator(".learning").first).to_contain_text("Class 3 predicted as 9")
-    tab.get_by_role("button", name="Undo").click()
+    tab.go_back()
     expect(cell).to_have_attribute("aria-pressed", "true")
     again = opened(explorer, address(tab))
     expect(again.locator(".learning h3")).to_have_text(["Class 4 predicted as 9 over training"] * 2)
@@ -97,7 +126,7 @@ def test_picture_and_table_lead_to_their_snapshot(explorer: Path, opened: Opener
     tab = opened(explorer, VIEW)
     slider = tab.get_by_label("Snapshot of training")
     place = tab.locator(".learning").first
-    marks = place.locator("svg .curve:not(.own) ~ circle")
+    marks = place.locator("svg .curve:not(.own):not(.other) ~ circle")
     for snapshot in (1, 0, 2):
         marks.nth(snapshot).click()
         expect(slider).to_have_value(str(snapshot))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def test_the_window_slides_and_goes_where_the_map_is_clicked(explorer: Path, ope
     tab = opened(explorer, f"#i={IMAGE}&s=1.0.1", reduced_motion="no-preference")
     place = step_inside(tab)
     slider = place.get_by_role("slider")
-    expect(place).to_contain_text("Kernel, products and sums: blue is negative, orange is positive.")
+    expect(place).to_contain_text("Colors: blue is negative, orange is positive, pale is 0; an image is ink.")
     for number in place.locator(".grid").nth(1).locator(":scope > span").all():
         hue = "negative" if number.inner_text().startswith("−") else "positive"
         assert f"--hue: var(--{hue})" in (number.get_attribute("style") or "") or float(number.inner_text()) == 0
@@ -168,7 +169,6 @@ def test_a_walk_is_in_the_address_and_undone(explorer: Path, opened: Opener) -> 
     place = step_inside(tab)
     place.get_by_role("slider").fill("3")
     address(tab, r"x=1\.0\.1\.0\.3\b")
-    tab.keyboard.press("Control+z")
     place.get_by_role("button", name="Next").click()
     tab.keyboard.press("ArrowRight")
     link = address(tab, r"x=1\.0\.1\.2\.\d+$")
@@ -176,13 +176,59 @@ def test_a_walk_is_in_the_address_and_undone(explorer: Path, opened: Opener) -> 
     again = opened(explorer, link, reduced_motion="reduce").get_by_role("dialog")
     assert title(again) == title(place)
     assert again.locator(".step").inner_text() == shown
-    tab.keyboard.press("Control+z")
-    assert title(place) == "1. Convolution"
-    tab.keyboard.press("Control+z")
+    expect(tab.get_by_role("button", name="Undo", include_hidden=True)).to_be_disabled()  # nothing was changed
+    tab.go_back()
+    expect(place.locator(".steps [aria-current]")).to_have_text("1. Convolution")
+    tab.go_back()
     place.wait_for(state="detached")
     assert tab.evaluate("document.activeElement.innerText") == "Step inside channel 1"
-    tab.keyboard.press("Control+y")
+    tab.go_forward()
     place.wait_for()
+
+
+def test_every_picture_of_a_walk_has_its_range_and_maps_share_one(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, f"#i={IMAGE}&x=1.0.1.0.300")
+    place = tab.get_by_role("dialog")
+    shared = set()
+    for button in place.locator(".steps button").all():
+        button.click()
+        expect(place).to_contain_text("Colors: blue is negative, orange is positive")
+        pictures, ends = place.locator(".mapped, .grid"), place.locator(".ends")
+        assert pictures.count() == ends.count() > 0
+        assert place.locator(".ends .amount").count() == 0  # blue is one thing
+        assert place.locator(".ends .ink").count() == (2 if title(place) == "1. Convolution" else 0)
+        maps = place.locator(".captioned", has=tab.locator(".mapped")).locator(".ends:has(.signed)")
+        shared |= set(maps.all_inner_texts())
+    assert len(shared) == 1
+
+
+def test_a_walk_opens_where_there_is_something_and_ends_in_what_it_adds_up_to(
+    explorer: Path, opened: Opener, caches: Any
+) -> None:
+    tab = opened(explorer, f"#i={IMAGE}")
+    cache = caches[1][1]
+    for channel, pre in enumerate(cache["layers.0.hook_pre"][0].flatten(1)):
+        tab.evaluate("hash => { location.hash = hash; }", f"#i={IMAGE}&s=1.0.{channel}")
+        tab.locator(".card h2", has_text=f"channel {channel}").wait_for()
+        place = step_inside(tab)
+        window = exact(place.locator(".grid").first)
+        assert any(window), channel  # not the empty background
+        assert pre.std() > 0
+        place.locator(".steps button").last.click()
+        value = float(place.locator(".equation .exact").last.get_attribute("data-value") or "nan")
+        closing = place.locator(".closing")
+        expect(closing).to_have_text(
+            re.compile(r"^In short: Convolution .* → with the bias .* → ReLU .* → Max pooling ")
+        )
+        expect(closing).to_contain_text(f"make the map of channel {channel}, 14 × 14, which layers.1 reads.")
+        said = re.findall(r"Max pooling ([^ ]*)\. ", closing.inner_text())
+        assert float(said[0].replace("−", "-")) == pytest.approx(value, rel=5e-3, abs=1e-6)
+        tab.keyboard.press("Escape")
+        place.wait_for(state="detached")
+    place.wait_for(state="detached")
+    tab.evaluate("hash => { location.hash = hash; }", f"#i={IMAGE}&x=0.2.4.2.0")
+    best = int(caches[0][1]["logits"][0].argmax())
+    expect(tab.locator(".closing")).to_contain_text(f"so the network predicts {best}.")
 
 
 def test_an_ablation_is_a_step_of_the_walk(explorer: Path, opened: Opener, caches: Any) -> None:

@@ -38,8 +38,8 @@ def test_each_shortcut_of_the_list_does_what_it_says(explorer: Path, opened: Ope
         ("Next image", rf"#i={opening + 1}\b"),
         ("Previous image", r"#c="),
         ("Reset all changes", r"#u="),
-        ("Undo", r"#c="),
-        ("Redo", r"#u="),
+        ("Undo the last change", r"#c="),
+        ("Redo the next change", r"#u="),
         ("Step inside the unit", rf"x={one}"),
     ]
     names = {"Esc": "Escape", "←": "ArrowLeft", "→": "ArrowRight", "Shift+U": "Shift+u", "Ctrl+Z": "Control+z"}

@@ -58,7 +58,7 @@ def test_zoom_and_lasso_survive_snapshots_ablations_and_the_larger_map(explorer:
     assert other.get_by_role("button", name="Show all").is_enabled()
     other.get_by_role("button", name="Show all").click()
     expect(other.get_by_role("button", name="Show all")).to_be_disabled()
-    other.get_by_role("button", name="Undo").click()
+    other.go_back()
     expect(other.get_by_role("button", name="Show all")).to_be_enabled()
     small = box_of(plot)["width"]
     tab.get_by_role("button", name="Larger").click()

@@ -57,7 +57,7 @@ def test_what_a_mission_put_into_the_network_leaves_with_it(explorer: Path, open
     said = tab.locator("#app > .told")
 
     def see(own: bool) -> None:
-        tab.get_by_role("button", name="See it in the network").click()
+        tab.get_by_role("button", name=re.compile(r"^Ablate these \d+ in the network")).click()
         expect(said).to_have_text("Your changes were removed; Undo brings them back." if own else "")
         address(tab, "g=1")
         assert tab.locator(".tile.in-set").count() > 0
@@ -82,12 +82,43 @@ def test_what_a_mission_put_into_the_network_leaves_with_it(explorer: Path, open
     assert "q=" not in address(tab)
     assert "c=0.0.3z" in address(tab)
     titles.nth(many).click()
-    tab.get_by_role("button", name="See it in the network").click()
+    tab.get_by_role("button", name="in the network").click()
     expect(said).not_to_be_empty()
     assert "0.0.3z" not in address(tab)
     tab.get_by_role("button", name="Undo").click()
     expect(said).to_be_empty()
     address(tab, r"0\.0\.3z")
+
+
+def test_a_mission_ablates_the_unit_it_speaks_of_and_puts_image_and_snapshot_back(
+    explorer: Path, opened: Opener
+) -> None:
+    tab = opened(explorer, "#i=5&t=1&v=missions")
+    selective = number_of(tab, "most selective")
+    titles = tab.locator(".guide li button.link")
+    titles.nth(selective).click()
+    tab.get_by_label("first").check()
+    tab.get_by_role("button", name="Commit").click()
+    term = tab.locator(".outcome").get_by_role("button", name="class selectivity")
+    term.focus()
+    expect(tab.locator(".outcome .tip.open").first).to_contain_text("How much more a unit responds to its class")
+    tab.get_by_role("button", name="Ablate it in the network").click()
+    unit = re.findall(r"s=(0\.\d\.\d+)&c=(0\.\d\.\d+)z", address(tab, "g=1"))
+    assert unit
+    assert unit[0][0] == unit[0][1]
+    assert "t=1" not in address(tab)  # it is shown at the end of training
+    tab.get_by_role("tab", name="Missions").click()
+    titles.nth(selective).click()
+    after = address(tab, "t=1")
+    assert "c=" not in after
+    assert "s=" not in after
+    titles.nth(number_of(tab, "misclassify the same")).click()
+    tab.locator(".mission input[type=number]").fill("40")
+    tab.get_by_role("button", name="Commit").click()
+    tab.get_by_role("button", name="See it in the network").click()
+    address(tab, "g=1")
+    tab.locator(".guide li button.link[aria-expanded=true]").click()
+    address(tab, r"i=5&t=1\b")
 
 
 def test_results_fit_the_column_and_one_network_is_said_to_be_one(explorer: Path, opened: Opener) -> None:
@@ -126,6 +157,6 @@ def test_see_it_takes_other_changes_out_and_scrolls_to_the_networks(explorer: Pa
     tab.locator(".mission input[type=radio]").first.check()
     tab.locator(".mission button", has_text="Commit").click()
     tab.evaluate("document.querySelector('.networks').scrollTo(0, 5000)")
-    tab.locator(".outcome button", has_text="See it").click()
-    expect(tab).not_to_have_url(re.compile(r"[#&]c="))
+    tab.locator(".outcome button", has_text="in the network").click()
+    expect(tab).not_to_have_url(re.compile(r"1\.0\.2z"))
     expect(tab.locator(".networks .tile[aria-pressed=true]")).to_be_in_viewport(ratio=1)

@@ -40,7 +40,18 @@ def test_nothing_essential_lies_below_the_fold_and_networks_run_from_left_to_rig
     for state in ("", "#s=0.1.3&c=0.1.3z"):
         tab = opened(explorer, state, width=1280, height=720)
         tab.locator(".network .cost[data-accuracy]").nth(1).wait_for()
-        for selector in (".pad", ".filter", ".tiles", ".bars", ".verdict", ".cost", ".plot", ".player", ".inspector"):
+        for selector in (
+            ".pad",
+            ".filter",
+            ".reading li",
+            ".tiles",
+            ".bars",
+            ".verdict",
+            ".cost",
+            ".plot",
+            ".player",
+            ".inspector",
+        ):
             for place in tab.locator(selector).all():
                 inside(place, 1280, 720)
         inside(tab.get_by_role("button", name="Ablate" if not state else "Restore", exact=False).first, 1280, 720)
@@ -55,6 +66,56 @@ def test_nothing_essential_lies_below_the_fold_and_networks_run_from_left_to_rig
                 ends = box(block)["x"] + box(block)["width"]
         first, second = tab.locator(".network").all()
         assert box(second)["y"] >= box(first)["y"] + box(first)["height"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_focus_does_not_look_like_selection(explorer: Path, opened: Opener, scheme: str) -> None:
+    tab = opened(explorer, "#s=0.1.3&u=0.1.3.4", scheme=scheme)
+    selected, ink = tab.evaluate(
+        "['--selected', '--ink'].map(name => { const one = document.body.appendChild(document.createElement('i')); "
+        "one.style.color = `var(${name})`; const {color} = getComputedStyle(one); one.remove(); return color; })"
+    )
+    assert selected != ink
+    for selector in ('[data-unit="4"]', ".step-inside", "[role=tab]", ".pad", "select"):
+        part = tab.locator(selector).first
+        part.focus()
+        tab.keyboard.press("Shift")  # the focus is seen: keys are in use
+        outline, gap = part.evaluate(
+            "part => { const {outlineColor, outlineStyle, outlineWidth, outlineOffset} = getComputedStyle(part); "
+            "return [`${outlineStyle} ${outlineWidth} ${outlineColor}`, parseFloat(outlineOffset)]; }"
+        )
+        assert outline == f"solid 2px {ink}", selector
+        assert gap >= 1, selector  # the ring of what is selected stays to be seen
+    ring = tab.locator('.network [data-layer="1"] [data-unit="4"]').first
+    assert selected in ring.evaluate("tile => getComputedStyle(tile).boxShadow")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (900, 760), (360, 740)])
+@pytest.mark.parametrize("state", ["#s=0.0.3", "#u=0.0.3.4&v=set"])
+def test_the_result_of_an_ablation_is_seen_without_scrolling(
+    explorer: Path, opened: Opener, state: str, width: int, height: int
+) -> None:
+    tab = opened(explorer, state, width=width, height=height)
+    tab.get_by_role("tabpanel").get_by_role("button", name="Ablate").click()
+    result = tab.get_by_role("tabpanel").locator(".effect p, .claim p").first
+    expect(result).to_be_in_viewport(ratio=1)
+    assert tab.locator(".inspector").evaluate("column => column.scrollTop") == 0
+    assert tab.evaluate(IN_SIGHT_NOW, result.element_handle())
+
+
+IN_SIGHT_NOW = """part => {
+    const {left, right, top, bottom} = part.getBoundingClientRect();
+    return [top + 2, bottom - 2].every(y => part.contains(document.elementFromPoint((left + right) / 2, y))); }"""
+"""True if nothing lies over an element."""
+
+
+def test_what_an_interval_and_a_p_are_is_explained_where_they_first_stand(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#c=0.0.3z")
+    line = tab.locator(".network .cost").first
+    line.locator(".odds").wait_for()
+    for name, gloss in (("±", "Half of the 95% interval over images"), ("p =", "The share of random draws")):
+        line.get_by_role("button", name=name).focus()
+        expect(line.locator(".tip.open")).to_contain_text(gloss)
 
 
 @pytest.mark.parametrize("width", [1280, 360])

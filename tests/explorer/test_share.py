@@ -29,10 +29,12 @@ def test_the_link_of_the_view_is_copied_and_opens_it(explorer: Path, opened: Ope
     expect(told).to_be_empty()
     tab.get_by_role("button", name="Copy link").click()
     expect(told).to_contain_text("Link copied.")
-    message, column = told.bounding_box(), tab.locator(".inspector").bounding_box()
+    message, button = (one.bounding_box() for one in (told, tab.get_by_role("button", name="Copy link")))
     assert message
-    assert column
-    assert message["x"] + message["width"] < column["x"]
+    assert button
+    assert 0 <= message["y"] - button["y"] - button["height"] < 20  # it stands below its button
+    assert message["x"] + message["width"] <= 1280
+    assert told.evaluate("told => getComputedStyle(told).pointerEvents") == "none"  # and keeps no press from the tabs
     tab.keyboard.press("Escape")
     expect(told).to_be_empty()
     assert tab.locator(".map").is_visible()  # Esc closed the message alone
@@ -57,6 +59,41 @@ def test_opened_sections_are_part_of_the_link_and_no_step_of_the_history(explore
     expect(again.nth(1).locator(".confusion")).to_be_visible()
 
 
+def copied(tab: Page) -> str:
+    """The hash of the link that Copy link gives."""
+    tab.evaluate("navigator.clipboard.writeText = async text => { window.copied = text; }")
+    tab.get_by_role("button", name="Copy link").click()
+    expect(tab.locator(".copy .told").first).to_contain_text("Link copied.")
+    link = str(tab.evaluate("window.copied"))
+    return link[link.find("#") :] if "#" in link else ""
+
+
+def test_the_link_leaves_out_predictions_and_what_is_not_in_sight(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#i=7&c=0.1.4z&q=0&a=0.3_1.1&v=confusion&o=class.0_results.0")
+    tab.locator(".details .breakdown").first.wait_for()
+    assert copied(tab) == "#i=7&c=0.1.4z&v=confusion&o=class.0"
+    expect(tab.locator(".copy .told").first).to_contain_text("without your predictions")
+    assert "a=0.3_1.1" in address(tab)  # which the page itself keeps
+    tab = opened(explorer, "#q=0&a=0.3&o=results.0")
+    tab.locator(".outcome").wait_for()
+    assert copied(tab) == "#q=0"
+    expect(opened(explorer, "#q=0").get_by_role("button", name="Commit")).to_be_visible()
+
+
+def test_the_link_opens_where_the_sender_reads(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.1.4", height=720)
+    tab.get_by_role("heading", name="Claims about this unit").wait_for()
+    tab.locator(".card h3", has_text="Measures").evaluate("one => one.scrollIntoView({block: 'start'})")
+    link = copied(tab)
+    assert "&at=" in link
+    again = opened(explorer, link, height=720)
+    expect(again.locator(".card h3", has_text="Measures")).to_be_in_viewport()
+    expect(again.locator(".card h3", has_text="Strongest")).not_to_be_in_viewport()
+    tab.locator(".inspector").evaluate("one => one.scrollTo(0, 0)")
+    tab.keyboard.press("Escape")
+    assert "at=" not in copied(opened(explorer, "#s=0.1.4"))
+
+
 @pytest.mark.parametrize("clipboard", ["undefined", "{writeText: () => Promise.reject(new Error('refused'))}"])
 def test_a_refused_clipboard_shows_the_link_selected(explorer: Path, opened: Opener, clipboard: str) -> None:
     tab = opened(explorer, VIEW)
@@ -68,6 +105,11 @@ def test_a_refused_clipboard_shows_the_link_selected(explorer: Path, opened: Ope
         tab.get_by_role("button", name=button, exact=True).click()
         field = tab.get_by_label("This browser blocks copying")
         assert field.input_value() == text
+        shown, pressed = field.bounding_box(), tab.get_by_role("button", name=button, exact=True).bounding_box()
+        assert shown
+        assert pressed
+        assert 0 <= shown["y"] - pressed["y"] - pressed["height"] < 80
+        assert shown["x"] < pressed["x"] + pressed["width"]
         tab.wait_for_function(
             "([field, end]) => !field.selectionStart && field.selectionEnd === end",
             arg=[field.element_handle(), len(text)],

@@ -1,6 +1,6 @@
 // Ablate, scale, clamp or patch a unit, or a set of units at once.
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useContext, useState } from "preact/hooks";
 import { Update } from "./address";
 import type { Lab } from "./lab";
@@ -10,8 +10,8 @@ import { changed } from "./sets";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { words } from "./words";
 
-/** `name`: "this unit", "these 10 units". */
-export function Actions({ lab, units, state, name }: { lab: Lab; units: UnitPlace[]; state: State; name: string }): JSX.Element {
+/** `name`: "this unit", "these 10 units"; `children`: what the changes do. */
+export function Actions({ lab, units, state, name, children }: { lab: Lab; units: UnitPlace[]; state: State; name: string; children?: ComponentChildren }): JSX.Element {
   const update = useContext(Update);
   const [from, setFrom] = useState(1);
   const set = (kind: ChangeItem["kind"] | null, value?: number) => update({ changes: changed(state.changes, units, kind, value) });
@@ -28,6 +28,7 @@ export function Actions({ lab, units, state, name }: { lab: Lab; units: UnitPlac
         {own.some(Boolean) && <button type="button" class={one?.kind === "zero" ? "primary" : ""} onClick={() => set(null)}>{words.actions.restore}</button>}
         <span class="quiet">{one && words.actions.done[one.kind](one.kind === "patch" ? String(one.value) : number(one.value))}</span>
       </div>
+      <div class="more-actions">
       <div class="sliders">
         <label>
           {words.actions.scale(number(factor))}
@@ -45,6 +46,8 @@ export function Actions({ lab, units, state, name }: { lab: Lab; units: UnitPlac
         <button type="button" onClick={() => set("patch", from)}>{words.actions.patch}</button>
       </div>
       <p class="quiet"><Hint text={["ablate", "clamp, scale", "activation patching"].map((term) => glossary[term]).join(" ")}>{words.actions.terms}</Hint></p>
+      </div>
+      <div class="result">{children}</div>
     </div>
   );
 }

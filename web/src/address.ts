@@ -1,4 +1,5 @@
-// The state, kept in the address, and one history of it: the browser's. Undo is Back, redo is Forward.
+// The state, kept in the address, and one history of it: the browser's. Back and Forward go through all of it; undo and redo from change to
+// change, past what only looks.
 
 import { createContext } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -26,7 +27,7 @@ export function boundsOf(lab: Lab): Bounds {
   return known.get(lab)!;
 }
 
-function startOf(lab: Lab): State {
+export function startOf(lab: Lab): State {
   return initial(lab.frames, lab.images.opening, firstReplay(lab));
 }
 
@@ -35,10 +36,18 @@ export function addressed(lab: Lab): State {
   return fromHash(location.hash, startOf(lab), boundsOf(lab));
 }
 
+/** Parts of the address that say where the reader looks: cards, tabs, walks, contributions, lists, the map, cells, missions, sections. */
+const LOOKS = "s v x e l m y j k q g o".split(" ");
+
+function changedKeys(from: string, to: string): string[] {
+  const [before, after] = [from, to].map((hash) => new URLSearchParams(hash));
+  return [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key));
+}
+
 /** A name for what leads from one address to the next, if a run of the same is one step of the history: a dragged slider, a growing stroke. */
 function gesture(from: string, to: string): string {
   const [before, after] = [from, to].map((hash) => new URLSearchParams(hash));
-  const changed = [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key)).join();
+  const changed = changedKeys(from, to).join();
   if (changed === "t" || changed === "y") return changed;
   if (after.get("d") && /^[di,]*d[di,]*$/.test(changed)) return `stroke ${after.get("d")!.split("-").length}`;
   const kinds = after.get("c")?.replace(/([sc])[^_]*/g, "$1");
@@ -50,6 +59,7 @@ export interface Store {
   state: State;
   /** Changes parts of the state: a step of the history, or with `amend` a correction of the last one. */
   update: (part: Partial<State> | ((now: State) => Partial<State>), amend?: boolean) => void;
+  /** To before the last change, and to after the next one. */
   undo: (() => void) | null;
   redo: (() => void) | null;
 }
@@ -68,16 +78,21 @@ export function useStore(lab: Lab, first: State): Store {
   // The number of this step, kept by the browser with its address, and that of the newest.
   const at = useRef<number>(history.state?.at ?? 0);
   const newest = useRef(at.current);
+  // By step, whether it changed more than where the reader looks: "1" or "0". Each address has those up to itself.
+  const kinds = useRef<string>(history.state?.kinds ?? "0");
   const [, redraw] = useState(at.current);
 
   function write(hash: string, push: boolean): void {
     const step = push ? at.current + 1 : at.current;
+    const changes = changedKeys(written.current, hash).some((key) => !LOOKS.includes(key)) || (!push && kinds.current[step] === "1");
+    const known = kinds.current.slice(0, step) + (changes ? "1" : "0");
     try {
       // Whole, because a frame without an address of its own resolves the rest against its parent's.
-      history[push ? "pushState" : "replaceState"]({ at: step }, "", location.href.replace(/#.*$/, "") + (hash && `#${hash}`));
+      history[push ? "pushState" : "replaceState"]({ at: step, kinds: known }, "", location.href.replace(/#.*$/, "") + (hash && `#${hash}`));
     } catch {
       return; // browsers refuse some hundred steps a second
     }
+    kinds.current = known + (push ? "" : kinds.current.slice(step + 1));
     written.current = hash;
     arrive(step, push);
   }
@@ -113,7 +128,10 @@ export function useStore(lab: Lab, first: State): Store {
     written.current = location.hash.slice(1);
     // Without a number it is a new step: a link, or an address that was typed.
     arrive(event.state?.at ?? at.current + 1, event.state === null);
-    if (event.state === null) history.replaceState({ at: at.current }, "");
+    if (event.state === null) {
+      kinds.current = `${kinds.current.slice(0, at.current)}1`;
+      history.replaceState({ at: at.current, kinds: kinds.current }, "");
+    }
     go(addressed(lab));
   };
   useEffect(() => {
@@ -123,5 +141,6 @@ export function useStore(lab: Lab, first: State): Store {
     return () => removeEventListener("popstate", listen);
   }, []);
 
-  return { state, update, undo: at.current > 0 ? () => history.back() : null, redo: at.current < newest.current ? () => history.forward() : null };
+  const [lastChange, nextChange] = [kinds.current.lastIndexOf("1", at.current), kinds.current.indexOf("1", at.current + 1)];
+  return { state, update, undo: lastChange > 0 ? () => history.go(lastChange - 1 - at.current) : null, redo: nextChange > 0 && nextChange <= newest.current ? () => history.go(nextChange - at.current) : null };
 }

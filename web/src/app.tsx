@@ -26,7 +26,7 @@ import { Otherwise } from "./replay";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
 import { AT_FIRST, type ChangeItem, same, type State, type Tab, tabsOf, type UnitPlace } from "./state";
-import { Copy, Share, Told } from "./share";
+import { Copy, linkOf, Share, Told } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
 import { Time } from "./time";
@@ -284,7 +284,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
           <button type="button" disabled={!redo} aria-keyshortcuts="Control+Shift+Z" onClick={() => redo?.()}>{words.top.redo}</button>
           <button type="button" disabled={!state.changes.length} onClick={() => update({ changes: [] })}>{words.top.reset}</button>
           <button type="button" aria-label={words.keys.open} aria-keyshortcuts="?" aria-haspopup="dialog" onClick={() => setListed(true)}>{words.keys.label}</button>
-          <Share />
+          <Share link={() => linkOf(lab, state)} guesses={Object.keys(state.answers).length > 0} />
         </div>
       </header>
     ),

@@ -11,7 +11,7 @@ import { Computed } from "./inside";
 import { type Lab, useLater } from "./lab";
 import { short } from "./names";
 import { number } from "./numbers";
-import { Channels, glossary, Hint, nats, Numbers, OnNull, Pixels, Say, Term } from "./parts";
+import { Channels, glossary, Hint, Numbers, OnNull, Pixels, rounded, Say, SHARE, Term } from "./parts";
 import { Lost } from "./replay";
 import { same, type State, type UnitPlace } from "./state";
 import { ink, signed, type Theme } from "./theme";
@@ -54,9 +54,8 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
       <p>
         <Say text={words.card.activation(word, own?.kind)} value={<strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>} highest={number(Math.max(...values))} />
       </p>
-      <Actions lab={lab} units={[at]} state={state} name={words.names.this[word]} />
+      <Actions lab={lab} units={[at]} state={state} name={words.names.this[word]}>{props.children}</Actions>
       <Pin state={state} at={at} />
-      {props.children}
       <Lost lab={lab} at={at} state={state} />
       <Computed lab={lab} at={at} state={state} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
@@ -180,17 +179,16 @@ function Measure({ measure, unit }: { measure: MeasureData; unit: number }): JSX
   const value = measure.value[unit];
   const name = Object.hasOwn(glossary, label) ? <Term word={label} /> : label;
   if (value === null) return <p>{name}: {words.card.undefined}</p>;
-  const shown = units === "nats" ? nats : (one: number | null) => number(one);
-  const range = (ends: { low: (number | null)[]; high: (number | null)[] }) => words.common.between(...([ends.low, ends.high].map((all) => (units === "nats" ? number(all[unit], 3) : number(all[unit]))) as [string, string]));
+  const range = (ends: { low: (number | null)[]; high: (number | null)[] }) => words.common.between(rounded(ends.low[unit], units, true), rounded(ends.high[unit], units, true));
   const ends = [measure.value, nullLow ?? [], nullHigh ?? []].flat().filter((v) => v !== null);
   const [from, to] = [Math.min(...ends), Math.max(...ends)];
   return (
     <>
       <p>
-        {name}: <strong class="value">{shown(value)}</strong>{units !== "1" && <> {Object.hasOwn(glossary, units) ? <Term word={units} /> : units}</>}
+        {name}: <strong class="value">{rounded(value, units)}</strong>{units !== "1" && <> {units === SHARE ? <Say text={words.card.points} /> : Object.hasOwn(glossary, units) ? <Term word={units} /> : units}</>}
         {low && high && <span class="quiet"><Say text={words.card.interval} range={<span class="interval">{range({ low, high })}</span>} /></span>}
       </p>
-      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={words.card.against(label, value)} />
+      <OnNull value={value} low={nullLow?.[unit] ?? null} high={nullHigh?.[unit] ?? null} from={from} to={to > from ? to : from + 1} words={words.card.against(label, rounded(value, units))} />
       {nullLow && nullHigh && (
         <p class="quiet">
           <Hint text={measure.null}>{words.card.null}</Hint> <span class="null-band">{range({ low: nullLow, high: nullHigh })}</span>{odds && <>; <span class="odds">{odds[unit]}</span></>}

@@ -8,7 +8,7 @@ import { useTrace } from "./edges";
 import { type Lab, useLater } from "./lab";
 import { short } from "./names";
 import { number } from "./numbers";
-import { Channels, nats, Pixels } from "./parts";
+import { Channels, Pixels, rounded } from "./parts";
 import { preferredClass, valuesOf } from "./sets";
 import type { SetProps } from "./set";
 import { same, type State, type UnitPlace } from "./state";
@@ -78,9 +78,9 @@ function Column({ lab, state, theme, seen, unchanged, at }: Omit<SetProps, "onSe
   const rows: [string, string][] = [
     [words.pins.activation, number(own.reduce((a, b) => a + b, 0) / each)],
     [words.pins.prefers, classOf(preferredClass(lab, at))],
-    [words.pins.effect, nats(values.effect?.[at.unit])],
-    [words.pins.selectivity, number(values.selectivity?.[at.unit], 2)],
-    [words.pins.contribution, number(values.contribution?.[at.unit])],
+    [words.pins.effect, rounded(values.effect?.[at.unit], "nats")],
+    [words.pins.selectivity, rounded(values.selectivity?.[at.unit])],
+    [words.pins.contribution, rounded(values.contribution?.[at.unit])],
   ];
   return (
     <>

@@ -53,11 +53,12 @@ export function Digit(props: DigitProps): JSX.Element {
     } else if (drawing) strokes(context, ink.strokes, colors, true);
     else context.drawImage(painted(pixels, images.rows, images.cols, inked(theme, images.channels)), 0, 0, SIDE, SIDE);
     if (pen.keys) {
-      context.strokeStyle = css(theme.selected);
-      context.lineWidth = 2;
       context.beginPath();
       context.arc(pen.x, pen.y, pen.down ? 6 : 10, 0, 2 * Math.PI);
-      context.stroke();
+      for (const [color, width] of [[theme.paper, 5], [theme.ink, 2]] as const) {
+        [context.strokeStyle, context.lineWidth] = [css(color), width];
+        context.stroke();
+      }
     }
   }, [pixels, source, theme, pen]);
 

@@ -36,14 +36,11 @@ export function Filter({ lab, state, count, ready, onFilter }: { lab: Lab; state
           {Array.from({ length: lab.images.classes }, (_, c) => <option key={c} value={c}>{called(c)}</option>)}
         </select>
       </label>
-      <label>
-        {words.filter.mistakes}
-        <select value={mistakes ?? ""} onChange={(e) => onFilter({ ...state.filter, mistakes: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
-          <option value="">{words.filter.any}</option>
-          {lab.models.map((m, i) => <option key={i} value={i}>{m.data.name}</option>)}
-        </select>
-      </label>
       <small aria-live="polite">{ready ? words.filter.found(count) : words.common.running}</small>
+      <select aria-label={words.filter.mistakes} value={mistakes ?? ""} onChange={(e) => onFilter({ ...state.filter, mistakes: e.currentTarget.value === "" ? null : Number(e.currentTarget.value) })}>
+        <option value="">{words.filter.any}</option>
+        {lab.models.map((m, i) => <option key={i} value={i}>{words.filter.by(m.data.name)}</option>)}
+      </select>
     </fieldset>
   );
 }

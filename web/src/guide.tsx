@@ -6,7 +6,7 @@ import { Claims } from "./claims";
 import { NARROW } from "./inspector";
 import { type Lab, useLater } from "./lab";
 import { missions, type Mission, type Outcome } from "./missions";
-import { Fold, Numbers } from "./parts";
+import { Fold, Numbers, Say } from "./parts";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { words } from "./words";
 
@@ -20,15 +20,15 @@ export interface GuideProps {
 
 export function Guide({ lab, state, update, onRemoved }: GuideProps): JSX.Element {
   const all = useMemo(() => missions(lab), [lab]);
-  const kept = useRef<Kept[]>(all.map(() => ({ done: {}, first: null, view: null })));
+  const kept = useRef<Kept[]>(all.map(() => ({ done: {}, first: null, view: null, before: null })));
   const open = state.mission !== null && state.mission < all.length ? state.mission : null;
 
-  /** Leaves a mission: what it put into the network is taken out again. */
+  /** Leaves a mission: what it put into the network is taken out again, and the image and the snapshot are those from before. */
   function left(): Partial<State> {
     if (!state.staged || open === null) return {};
-    const { view } = kept.current[open];
+    const { view, before } = kept.current[open];
     const put = (at: UnitPlace | null) => !view || [...(view.changes ?? []), view.selected ?? null].some((other) => same(other, at));
-    return { staged: false, changes: state.changes.filter((change) => !put(change)), set: state.set.filter((at) => !put(at)), ...(put(state.selected) ? { selected: null } : {}) };
+    return { staged: false, changes: state.changes.filter((change) => !put(change)), set: state.set.filter((at) => !put(at)), ...(put(state.selected) ? { selected: null } : {}), ...(before && view?.source === state.source && { source: before.source }), ...(before && view?.frame === state.frame && { frame: before.frame }) };
   }
 
   return (
@@ -56,6 +56,8 @@ interface Kept {
   first: number | null;
   /** What its answer shows. */
   view: Partial<State> | null;
+  /** What the page showed before. */
+  before: Pick<State, "source" | "frame"> | null;
 }
 
 function outcomeOf(mission: Mission, answer: number): Promise<Outcome | string> {
@@ -88,6 +90,7 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
   function see(view: Partial<State>): void {
     const put = (own: ChangeItem) => view.changes?.some((other) => same(other, own) && other.kind === own.kind && other.value === own.value);
     if (!state.changes.every(put)) onRemoved();
+    if (!state.staged) kept.before = { source: state.source, frame: state.frame };
     const tab = view.selected ? "unit" : view.set ? "set" : state.tab;
     update({ selected: null, changes: [], staged: true, tab: !view.selected && matchMedia(NARROW).matches ? null : tab, ...view }); // a sheet would cover it
     document.querySelector(".networks")!.scrollIntoView();
@@ -96,7 +99,7 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
 
   return (
     <div class="mission">
-      <p>{mission.question}</p>
+      <p><Say text={mission.question} /></p>
       <fieldset disabled={committed}>
         <legend>{words.guide.prediction}</legend>
         {predict.kind === "choice" &&
@@ -127,14 +130,14 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
         {outcome && typeof outcome !== "string" && (
           <div class="outcome" data-right={outcome.right}>
             <p>
-              <strong>{outcome.answer}</strong> {outcome.detail}
+              <strong>{outcome.answer}</strong> <Say text={outcome.detail} />
             </p>
             {kept.first !== null && kept.first !== answer && <p class="loud">{words.guide.late(mission.named(kept.first))}</p>}
             {outcome.claims.length > 0 && (
               <Fold name={`tested.${number}`} summary={words.guide.claims(outcome.claims.filter((claim) => claim.verdict === "shown").length, outcome.claims.length)}>{() => <Claims claims={outcome.claims} />}</Fold>
             )}
             <Numbers fold={`results.${number}`} summary={words.guide.results} name={mission.title} head={outcome.head} rows={() => outcome.rows} />
-            {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>{outcome.view.set && state.set.length ? words.guide.seeSet : words.guide.see}</button>}
+            {outcome.view && <button type="button" onClick={() => see(outcome.view!)}>{words.guide.see(outcome.view.changes?.length ?? 0, outcome.view.set !== undefined && state.set.length > 0)}</button>}
           </div>
         )}
       </div>

@@ -5,16 +5,18 @@ import { useContext, useEffect, useLayoutEffect, useRef, useState } from "preact
 import { called } from "./classes";
 import { Update } from "./address";
 import { traceOf, useTrace, Wiring } from "./edges";
-import { highest } from "./engine";
+import { highest, softmax } from "./engine";
 import { After } from "./inside/after";
 import { Convolution } from "./inside/convolution";
 import { Bias, Products } from "./inside/products";
+import { ownOf, rampsOf } from "./inside/pictures";
 import { Softmax } from "./inside/softmax";
 import type { InsideProps, StepProps } from "./inside/step";
 import type { Lab } from "./lab";
-import { unitName } from "./names";
+import { short, unitName } from "./names";
+import { number } from "./numbers";
 import type { State, UnitPlace } from "./state";
-import { highestAt, type Link, linkInto, linksOf, mapSize, stepsAfter, summedIn } from "./sums";
+import { biasOf, flattened, type Link, linkInto, linkOutOf, linksOf, mapSize, preActivation, stepsAfter, strikingAt, summedIn } from "./sums";
 import { words } from "./words";
 
 const SETTLED = 150; // milliseconds without another position
@@ -50,7 +52,7 @@ export function ComputedClass({ lab, network, state, seen }: Omit<ComputedProps,
 export function insideOf(lab: Lab, state: State, at: UnitPlace, seen: Map<string, Float32Array>): State["inside"] {
   const trace = traceOf(lab, at.network, state, seen);
   const link = linkInto(trace.model, at.layer);
-  return link && { ...at, step: 0, position: highestAt(trace, link, at.unit) };
+  return link && { ...at, step: 0, position: strikingAt(trace, link, at.unit) };
 }
 
 function StepInside({ lab, state, seen, ...at }: Omit<ComputedProps, "theme"> & UnitPlace): JSX.Element {
@@ -64,6 +66,8 @@ function StepInside({ lab, state, seen, ...at }: Omit<ComputedProps, "theme"> & 
 
 interface Step {
   title: string;
+  /** What the followed value is after the step, for the closing line. */
+  value: number;
   show: () => ComponentChildren;
 }
 
@@ -143,24 +147,32 @@ function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<Sta
         <button type="button" ref={next} class="primary" aria-disabled={at === steps.length - 1} onClick={() => go(at + 1)}>{words.inside.next}</button>
         <span class="quiet" aria-live="polite">{words.inside.progress(at + 1, steps.length, steps[at].title)}</span>
       </div>
-      <section class="step" aria-label={steps[at].title} tabIndex={0}>{steps[at].show()}</section>
+      {steps[at].title !== words.inside.titles.softmax && <p class="quiet">{words.inside.colors}</p>}
+      <section class="step" aria-label={steps[at].title} tabIndex={0}>
+        {steps[at].show()}
+        {at === steps.length - 1 && <p class="closing">{closing(props, link, steps)}</p>}
+      </section>
     </dialog>
   );
 }
 
-function stepsOf(props: StepProps): Step[] {
-  const { lab, trace, link, unit, network, state, position } = props;
+function stepsOf(given: Omit<StepProps, "ramps">): Step[] {
+  const { lab, trace, link, unit, network, state, position, theme } = given;
   const { model } = trace;
   const { ops, layers } = model.data;
   const { titles } = words.inside;
   const changes = lab.changes(network, state.changes, trace.snapshot);
   const convolved = ops[link.place].kind === "conv2d";
+  const places = [link.place, ...stepsAfter(model, link, changes, unit)];
+  const bias = biasOf(trace, link, unit);
+  const props = { ...given, ramps: rampsOf(trace, unit, bias, places, theme) };
+  const sum = preActivation(trace, link, unit, position);
   const steps: Step[] = [
-    convolved ? { title: titles.conv2d, show: () => <Convolution {...props} /> } : { title: titles.linear, show: () => <Products {...props} /> },
-    { title: titles.bias, show: () => <Bias {...props} /> },
+    { title: convolved ? titles.conv2d : titles.linear, value: sum - bias, show: () => (convolved ? <Convolution {...props} /> : <Products {...props} />) },
+    { title: titles.bias, value: sum, show: () => <Bias {...props} /> },
   ];
   let [shape, here] = [model.shapes[link.place], position];
-  for (const place of stepsAfter(model, link, changes, unit)) {
+  for (const [i, place] of places.slice(1).entries()) {
     const op = ops[place];
     const [before, from] = [shape, here];
     if (op.kind === "maxpool" || op.kind === "avgpool") {
@@ -170,8 +182,30 @@ function stepsOf(props: StepProps): Step[] {
     }
     const [to, after] = [here, shape];
     const title = op.kind === "hook" ? titles[changes.get(op.name)!.get(unit)!.kind] : titles[op.kind];
-    steps.push({ title, show: () => <After {...props} place={place} before={before} from={from} after={after} to={to} title={title} /> });
+    const value = ownOf(trace.outputs[place], after, unit)[to];
+    steps.push({ title, value, show: () => <After {...props} place={place} previous={places[i]} before={before} from={from} after={after} to={to} title={title} /> });
   }
-  if (link.to === layers.length) steps.push({ title: titles.softmax, show: () => <Softmax {...props} /> });
+  if (link.to === layers.length) steps.push({ title: titles.softmax, value: softmax(trace.outputs.at(-1)!)[unit], show: () => <Softmax {...props} /> });
   return steps;
+}
+
+/** What the steps add up to: the followed value after each, and what becomes of the last. */
+function closing({ trace, layer, unit }: InsideProps, link: Link, steps: Step[]): string {
+  const { model } = trace;
+  const said = words.inside.closing;
+  const chain = said.chain(steps.map(({ title, value }, i) => [i === 1 ? words.inside.withBias : title, number(value)]));
+  if (link.to === model.data.layers.length) {
+    const p = softmax(trace.outputs.at(-1)!);
+    const best = highest(p);
+    return `${chain} ${best === unit ? said.best(unit) : said.other(best, number(p[best]))}`;
+  }
+  // The next layer reads these values, unless something else lies between.
+  const out = linkOutOf(model, layer);
+  const read = out?.parts.length === 1 ? trace.before(out.place) : null;
+  const each = read && read.length / model.units(model.data.layers[layer]).count;
+  if (!out || !read || !each || !read.subarray(unit * each, (unit + 1) * each).includes(Math.fround(steps.at(-1)!.value))) return chain;
+  const reader = out.to === model.data.layers.length ? said.logits : short(model.data.layers[out.to]);
+  const name = unitName(model, layer, unit, false);
+  const map = model.data.ops[out.place].kind === "conv2d" ? model.inShape(out.place).slice(1) : flattened(model, out);
+  return `${chain} ${each > 1 ? said.read.channel(name, reader, map.join(" × ")) : said.read.unit(name, reader)}`;
 }

@@ -1,13 +1,52 @@
 // The column beside the networks: one panel of several, chosen by tabs. In a narrow window it is a sheet that opens above time.
 
-import { Component, type JSX } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { Component, type JSX, type RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useMedia } from "./parts";
 import type { Tab } from "./state";
 import { words } from "./words";
 
 /** Windows up to this width show the panels as a sheet. */
 export const NARROW = "(max-width: 75rem)";
+
+/** The headings of the panel shown, and the lower end of the tabs above them. */
+function headings(): { all: HTMLElement[]; top: number } {
+  const all = [...document.querySelectorAll<HTMLElement>(".panel:not([hidden]) :is(h2, h3, h4, summary)")].filter((one) => one.checkVisibility());
+  return { all, top: document.querySelector(".tabs")!.getBoundingClientRect().bottom };
+}
+
+const NEAR = 12; // pixels
+
+/** The number of the heading under which a reader is who scrolled the panel; 0 at its top. */
+export function placeInPanel(): number {
+  const { all, top } = headings();
+  return Math.max(0, all.findLastIndex((one) => one.getBoundingClientRect().top < top + NEAR));
+}
+
+const SETTLES = 4000; // milliseconds in which a panel's parts are computed
+
+/** Goes to the heading that a link names, as its panel fills, until the reader does something. */
+function useLinkedPlace(column: RefObject<HTMLElement>): void {
+  const wanted = useRef(Number(new URLSearchParams(location.hash.slice(1)).get("at")));
+  useEffect(() => {
+    if (!wanted.current) return;
+    const stop = new AbortController();
+    const go = () => {
+      const { all, top } = headings();
+      column.current!.scrollTop += (all[wanted.current]?.getBoundingClientRect().top ?? top) - top;
+    };
+    const observer = new MutationObserver(go);
+    const end = () => {
+      stop.abort();
+      observer.disconnect();
+    };
+    observer.observe(column.current!, { childList: true, subtree: true });
+    for (const name of ["wheel", "pointerdown", "keydown"]) addEventListener(name, end, { signal: stop.signal, capture: true });
+    setTimeout(end, SETTLES);
+    go();
+    return end;
+  }, []);
+}
 
 export interface InspectorProps {
   tabs: readonly Tab[];
@@ -30,6 +69,7 @@ export function Inspector({ tabs, tab, about, panels, wait, onTab, onClose }: In
   const list = useRef<HTMLDivElement>(null);
   const column = useRef<HTMLElement>(null);
   useLayoutEffect(() => column.current!.scrollTo(0, 0), [shown, about]);
+  useLinkedPlace(column);
 
   function onKeyDown(event: KeyboardEvent): void {
     const at = tabs.indexOf((event.target as HTMLElement).dataset.tab as Tab);

@@ -9,7 +9,7 @@ import { selectiveAt } from "./missions";
 import { unitName } from "./names";
 import { named } from "./networks";
 import { firstReplay } from "./otherwise";
-import type { State, UnitPlace } from "./state";
+import { isBlank, type State, type UnitPlace } from "./state";
 import { words } from "./words";
 
 function units(lab: Lab, network: number): number {
@@ -43,7 +43,7 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
   const known = stale ? null : flips;
   const flip = known?.find((one) => one.best);
   const best = flip?.best && { network: flip.network, ...flip.best };
-  const blank = typeof state.source !== "number" && !state.source.length;
+  const blank = isBlank(state);
   const elsewhere = blank || (known !== null && !best && state.source !== lab.images.opening);
   return (
     <section class="invitation" aria-label={words.invitation.label}>
@@ -58,7 +58,7 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
         ))}
       </ul>
       {elsewhere ? (
-        <button type="button" class="primary" onClick={() => update({ source: lab.images.opening })}>{words.invitation.elsewhere}</button>
+        <button type="button" class="primary" onClick={() => update({ source: lab.images.opening })}>{blank ? words.invitation.image : words.invitation.elsewhere}</button>
       ) : known !== null && !best && state.frame < lab.frames - 1 ? (
         <button type="button" class="primary" onClick={() => update({ frame: lab.frames - 1 })}>{words.invitation.last}</button>
       ) : (
@@ -82,7 +82,7 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
   const asked = taught < 0 ? null : lab.models[taught].data.influence!.asked[state.asked].probe;
   const taughtBy = taught < 0 ? "" : words.invitation.taught(named(lab, taught));
   const ways: [string, Partial<State> | null][] = [
-    [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
+    [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), isBlank(state) ? null : { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
     [words.missions.selective.title, selective === null ? null : { tab: "missions", mission: selective }],
     ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
     ...(replay ? [[words.invitation.lost(named(lab, replay.network)), { tab: "training", replay }] as [string, Partial<State>]] : []),

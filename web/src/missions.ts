@@ -111,7 +111,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Asked {
       detail: said.detail(unit, selectivity[own], loss[own]),
       head: [...said.head],
       rows: ranked.map((i) => [units[i], loss[i], selectivity[i]]),
-      view: { selected: { network: 0, layer, unit }, frame: lab.frames - 1 },
+      view: { selected: { network: 0, layer, unit }, changes: [{ network: 0, layer, unit, kind: "zero", value: 0 }], frame: lab.frames - 1 },
       claims: claimsOf(lab, data),
     }),
   };

@@ -16,8 +16,8 @@ import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
 import { named } from "./networks";
 import { number, points } from "./numbers";
-import { Numbers, Say, useMedia } from "./parts";
-import { type ChangeItem, same, type State, type UnitPlace } from "./state";
+import { Hint, Numbers, Say, useMedia } from "./parts";
+import { type ChangeItem, isBlank, same, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
 import { unweighted } from "./sums";
 import { CurveNumbers } from "./time";
@@ -97,8 +97,8 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
         <h2>
           {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
-        <Was before={mine.length ? unchanged.get("logits")! : null} now={seen.get("logits")!} blank={typeof state.source !== "number" && !state.source.length} />
-        <ComputedClass lab={lab} network={network} state={state} seen={seen} />
+        <Was before={mine.length ? unchanged.get("logits")! : null} now={seen.get("logits")!} blank={isBlank(state)} />
+        {!isBlank(state) && <ComputedClass lab={lab} network={network} state={state} seen={seen} />}
       </div>
       {cost}
       <div class={over ? "blocks over" : "blocks"} ref={part} {...(over ? { tabIndex: 0, role: "group", "aria-label": words.network.wider } : {})}>
@@ -107,7 +107,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
           {data.layers.map((layer, place) => (
             <Layer key={layer} {...props} layer={layer} place={place} fitted={blocks[place]} mine={mine} dead={dead[place]} />
           ))}
-          <Predicts {...props} changed={mine.length > 0} />
+          <Predicts {...props} changed={mine.length > 0} blank={isBlank(state)} />
         </div>
       </div>
       {(over > 0 || plain.length > 0) && <p class="wider">{over > 0 && words.network.wider} {plain.length > 0 && words.network.unweighted(plain)}</p>}
@@ -229,7 +229,7 @@ function predicted(logits: Float32Array): [number, string] {
   return [highest(p), number(p[highest(p)], 3)];
 }
 
-function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProps & { changed: boolean }): JSX.Element {
+function Predicts({ lab, network, seen, unchanged, added, changed, blank }: NetworkProps & { changed: boolean; blank: boolean }): JSX.Element {
   const logits = seen.get("logits")!;
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
   const best = highest(logits);
@@ -238,11 +238,11 @@ function Predicts({ lab, network, seen, unchanged, added, changed }: NetworkProp
   return (
     <div class="says">
       <p class="verdict">
-        {words.network.predicts} <strong>{called(best)}</strong>
+        {words.network.predicts} {blank ? words.network.nothing : <strong>{called(best)}</strong>}
       </p>
-      <div class="bars" role="img" aria-label={words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
+      <div class="bars" role="img" aria-label={blank ? words.network.blank : words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
         {Array.from(now, (p, label) => (
-          <Bar key={label} label={label} best={label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
+          <Bar key={label} label={label} best={!blank && label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
         ))}
       </div>
     </div>
@@ -297,6 +297,11 @@ export function paired(before: Answers, after: Answers, labels: number[]): { dro
   return { drop, half: 1.96 * Math.sqrt(Math.max(0, (lost + won) / n - drop * drop) / n), lost, won };
 }
 
+/** By how much an accuracy changes, with half of its interval. */
+function Size({ drop, half }: { drop: number; half: number }): JSX.Element {
+  return <strong>{number(100 * Math.abs(drop), 1)} <Hint text={words.effect.half}>± {number(100 * half, 1)}</Hint></strong>;
+}
+
 /** One line: the accuracy on all images, what the changes do to it, and what random units do. */
 function Cost({ effect: { value: effect, stale, drops }, lab, state }: { effect: Judged; lab: Lab; state: State }): JSX.Element {
   const { count, labels } = lab.images;
@@ -308,7 +313,7 @@ function Cost({ effect: { value: effect, stale, drops }, lab, state }: { effect:
       {words.effect.all(count)}: <strong class="accuracy">{number(100 * after.accuracy, 1)}%</strong>
       {mine.length > 0 && (
         <>
-          <Say text={words.effect.brieflyFalls(drop)} size={<strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong>} />{" "}
+          <Say text={words.effect.brieflyFalls(drop)} size={<Size drop={drop} half={half} />} />{" "}
           <span class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={!choseByEffect(state, mine)} brief /></span>
         </>
       )}
@@ -325,11 +330,11 @@ export function EffectInWords({ lab, state, effect: { value: effect, stale, drop
   const said = [seen, unchanged].map((all) => predicted(all.get("logits")!));
   return (
     <div class="effect" aria-busy={stale || undefined}>
-      {mine.length > 0 && <p>{words.effect.here(said[0], said[1])}</p>}
+      {mine.length > 0 && !isBlank(state) && <p>{words.effect.here(said[0], said[1])}</p>}
       <p>
         {words.effect.all(lab.images.count)}: <strong>{number(100 * after.accuracy, 1)}%</strong>{!mine.length && `. ${words.effect.none}`}
         {mine.length > 0 && (
-          <Say text={words.effect.inFull(before.accuracy, mine.length, drop, lost, won)} size={<strong>{number(100 * Math.abs(drop), 1)} ± {number(100 * half, 1)}</strong>} />
+          <Say text={words.effect.inFull(before.accuracy, mine.length, drop, lost, won)} size={<Size drop={drop} half={half} />} />
         )}
       </p>
       {mine.length > 0 && <p class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={!choseByEffect(state, mine)} /></p>}
@@ -381,5 +386,5 @@ function Random({ drop, drops, draws, others, one, tested, brief = false }: { dr
   const p = pValue(drop, drops);
   const [does, range] = lowering(drops);
   const told = brief ? words.effect.brief(does, one, tested) : words.effect.chance(does, one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5, tested);
-  return <Say text={told} range={<span class="null-band">{range}</span>} p={<span class="odds">{probability(p, draws)}</span>} />;
+  return <Say text={told} range={<span class="null-band">{range}</span>} p={<span class="odds"><Hint text={words.p.gloss}>{probability(p, draws)}</Hint></span>} />;
 }

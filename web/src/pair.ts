@@ -4,13 +4,23 @@ import type { Pair } from "./state";
 import { words } from "./words";
 
 /** At most this share of a class's images counts as few; of the class itself at least half are most. */
-const FEW = 0.05;
-const MOST = 0.5;
+export const FEW = 0.05;
+export const MOST = 0.5;
 
 /** The first snapshot at which, and at every later one, a condition holds; -1 if it does not at the last. */
 export function lasting(holds: boolean[]): number {
   const after = holds.lastIndexOf(false) + 1;
   return after < holds.length ? after : -1;
+}
+
+const sizeOf = (confusion: number[][][], label: number) => confusion[0][label].reduce((a, b) => a + b, 0);
+
+/** The first snapshot from which on, of two classes, few images of each are predicted as the other; of one, most as itself. -1 if it isn't so at the last. */
+export function settledAt({ label, predicted }: Pair, confusion: number[][][]): number {
+  if (label === predicted) return lasting(confusion.map((counts) => counts[label][label] >= Math.ceil(MOST * sizeOf(confusion, label))));
+  const few = (from: number, to: number) => lasting(confusion.map((counts) => counts[from][to] <= Math.floor(FEW * sizeOf(confusion, from))));
+  const first = [few(label, predicted), few(predicted, label)];
+  return Math.min(...first) < 0 ? -1 : Math.max(...first);
 }
 
 /** How many of a class's `size` images are predicted as the pair's class, snapshot by snapshot (`counts`), with the rule of words.pair.rule. */
@@ -31,11 +41,9 @@ export function told(name: string, pair: Pair, steps: number[], counts: number[]
 
 /** The same of a network's confusion matrices, snapshot by snapshot; of two classes both ways. */
 export function bothWays(name: string, { label, predicted }: Pair, steps: number[], confusion: number[][][]): string {
-  const size = (label: number) => confusion[0][label].reduce((a, b) => a + b, 0);
-  const one = (who: string, label: number, predicted: number) => told(who, { label, predicted }, steps, confusion.map((counts) => counts[label][predicted]), size(label));
+  const one = (who: string, label: number, predicted: number) => told(who, { label, predicted }, steps, confusion.map((counts) => counts[label][predicted]), sizeOf(confusion, label));
   if (label === predicted) return one(name, label, predicted);
-  const few = (from: number, to: number) => lasting(confusion.map((counts) => counts[from][to] <= Math.floor(FEW * size(from))));
-  const first = [few(label, predicted), few(predicted, label)];
-  const apart = Math.min(...first) < 0 || !Math.max(...first) ? [] : [words.pair.apart(name, { label, predicted }, steps[Math.max(...first)])];
+  const first = settledAt({ label, predicted }, confusion);
+  const apart = first > 0 ? [words.pair.apart(name, { label, predicted }, steps[first])] : [];
   return [...apart, one(name, label, predicted), one(words.pair.other, predicted, label)].join(" ");
 }

@@ -34,19 +34,38 @@ export function Say({ text, ...places }: { text: string; [name: string]: Compone
   );
 }
 
-/** A term with an explanation on hover and on focus. */
+const RESTS = 200; // milliseconds without a move, until a gloss opens
+
+/** Where the pointer was before the event that is being handled: a term that the page puts under a still pointer is not pointed at. */
+const pointer = { x: NaN, y: NaN };
+if (globalThis.window) {
+  for (const name of ["pointermove", "pointerdown"] as const) addEventListener(name, ({ clientX, clientY }) => Object.assign(pointer, { x: clientX, y: clientY }));
+}
+
+/** A term with an explanation on focus, and where the pointer moves over it and rests. */
 export function Hint({ text, children }: { text: string; children: ComponentChildren }): JSX.Element {
   const id = useId();
   const [open, setOpen] = useState(false);
   const [up, setUp] = useState(false);
   const own = useRef<HTMLSpanElement>(null);
+  const waiting = useRef(0);
+  useEffect(() => () => clearTimeout(waiting.current), []);
+  function point({ clientX, clientY }: PointerEvent): void {
+    if (clientX === pointer.x && clientY === pointer.y) return;
+    clearTimeout(waiting.current);
+    waiting.current = window.setTimeout(show, RESTS);
+  }
+  function leave(): void {
+    clearTimeout(waiting.current);
+    setOpen(false);
+  }
   /** In the lower half of the window the gloss stands above its term. */
   function show(): void {
     setUp(own.current!.getBoundingClientRect().top > innerHeight / 2);
     setOpen(true);
   }
   return (
-    <span ref={own} class="term" onPointerEnter={show} onPointerLeave={() => setOpen(false)}>
+    <span ref={own} class="term" onPointerEnter={point} onPointerMove={point} onPointerLeave={leave}>
       <button
         type="button"
         aria-describedby={id}
@@ -100,7 +119,7 @@ export function Fold({ name, summary, opened = false, children }: { name: string
     update((state) => ({ folds: state.folds.includes(name) ? state.folds.filter((other) => other !== name) : [...state.folds, name] }), true); // no step of the history
   }
   return (
-    <details open={open} onToggle={onToggle}>
+    <details open={open} onToggle={onToggle} data-fold={name}>
       <summary>{summary}</summary>
       {children(open)}
     </details>
@@ -132,6 +151,15 @@ export function nats(value: number | null | undefined): string {
   if (!value || Number.isNaN(value) || Math.abs(value) >= 0.0005) return number(value, value ? 3 : undefined);
   return words.common.least(value > 0);
 }
+
+/** A measure's value as the claims round it, wherever it stands: nats with three decimals, accuracy in points with one, indices with two. `end`: of an interval or a null, where a bound says nothing. */
+export function rounded(value: number | null | undefined, units = "1", end = false): string {
+  if (units === "nats") return end ? number(value, 3) : nats(value);
+  return value != null && units === SHARE ? number(100 * value, 1) : number(value, 2);
+}
+
+/** Units of a share of images, which is shown in points. */
+export const SHARE = "share of images";
 
 function cellText(value: string | number, how?: number | ((value: number) => string)): string {
   if (typeof value === "string") return value;

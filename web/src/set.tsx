@@ -11,7 +11,7 @@ import { useTrace } from "./edges";
 import { DRAWS, type Lab } from "./lab";
 import { short } from "./names";
 import { grouped, number } from "./numbers";
-import { OnNull, Say } from "./parts";
+import { Hint, OnNull, rounded, Say } from "./parts";
 import { allUnits, changesOf, ordered, preferredClass, searched, type SetEffect, toggled, useSetEffect, type Values, valuesOf } from "./sets";
 import { type ChangeItem, type Order, ORDERS, same, type State, type UnitPlace } from "./state";
 import type { Theme } from "./theme";
@@ -40,8 +40,11 @@ export function SetPanel(props: SetProps): JSX.Element {
         {set.length > 0 && <button type="button" aria-keyshortcuts="Escape" onClick={() => update({ set: [], setBy: null })}>{words.sets.clear}</button>}
       </div>
       {set.length ? <p class="members">{members(lab, set)}</p> : <p class="quiet">{words.sets.how}</p>}
-      {set.length > 0 && <Actions lab={lab} units={set} state={state} name={words.sets.these(set.length)} />}
-      {lab.models.map((_, network) => <Result key={network} lab={lab} network={network} state={state} />)}
+      {set.length > 0 && (
+        <Actions lab={lab} units={set} state={state} name={words.sets.these(set.length)}>
+          {lab.models.map((_, network) => <Result key={network} lab={lab} network={network} state={state} />)}
+        </Actions>
+      )}
       <Units {...props} />
       <Compared {...props} />
     </section>
@@ -94,7 +97,7 @@ function Verdict({ lab, network, effect, stale, byEffect }: { lab: Lab; network:
           <Say
             text={words.sets.null(wanted, items.length, DRAWS)}
             band={<span class="null-band">{number(low, EFFECT)} {words.sets.to} {number(high, EFFECT)}</span>}
-            p={verdict === "description" ? words.sets.noTest : <span class="odds">{probability(p, wanted)}</span>}
+            p={verdict === "description" ? words.sets.noTest : <span class="odds"><Hint text={words.p.glossLoss}>{probability(p, wanted)}</Hint></span>}
             n={grouped(lab.images.count)}
           />
         )}
@@ -106,8 +109,6 @@ function Verdict({ lab, network, effect, stale, byEffect }: { lab: Lab; network:
 function kindOf(items: ChangeItem[]): ChangeItem["kind"] | "several" {
   return items.every(({ kind }) => kind === items[0].kind) ? items[0].kind : "several";
 }
-
-const DIGITS = 2;
 
 /** All units of a layer in an order, or those that a reader searches for; the first of them can be taken into the set. */
 function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
@@ -152,9 +153,9 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
               <tr key={name}>
                 <td><input type="checkbox" aria-label={words.sets.inside(name)} checked={state.set.some((other) => same(other, at))} onChange={() => update(edited(state, toggled(state.set, [at])))} /></td>
                 <th scope="row"><button type="button" class="link" aria-label={words.sets.card(name)} aria-current={same(state.selected, at) || undefined} onClick={() => onSelect(at)}>{text.trim() ? name : at.unit}</button></th>
-                <td>{number(own.effect?.[at.unit], EFFECT)}</td>
-                <td>{number(own.selectivity?.[at.unit], DIGITS)}</td>
-                <td>{number(own.contribution?.[at.unit], DIGITS)}</td>
+                <td>{rounded(own.effect?.[at.unit], "nats", true)}</td>
+                <td>{rounded(own.selectivity?.[at.unit])}</td>
+                <td>{rounded(own.contribution?.[at.unit])}</td>
                 <td class="prefers" title={classOf(preferredClass(lab, at))}>{classOf(preferredClass(lab, at))}</td>
               </tr>
             );
@@ -196,7 +197,7 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
       </div>
       <small aria-live="polite">{text.trim() ? words.sets.found(rows.length, allUnits(lab).length) : ""}</small>
       <div class="scroll" tabIndex={0} role="group" aria-label={words.sets.list}>{table}</div>
-      <p class="quiet">{words.sets.columns}</p>
+      <p class="quiet"><Say text={words.sets.columns} /></p>
     </>
   );
 }

@@ -2,6 +2,10 @@
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { startOf } from "./address";
+import { placeInPanel } from "./inspector";
+import type { Lab } from "./lab";
+import { type State, toHash } from "./state";
 import { words } from "./words";
 
 /** The message stays until the reader goes on: a press elsewhere, Esc, or the focus leaving. */
@@ -61,7 +65,16 @@ export function Told({ text, onGone }: { text: string; onGone: () => void }): JS
   return <p class="told" role="status">{text}</p>;
 }
 
-/** The link of exactly this view. */
-export function Share(): JSX.Element {
-  return <Copy label={words.share.link} text={() => location.href} told={() => (location.protocol.startsWith("http") ? words.share.linked : words.share.linkedHere)} />;
+/** The link of the view for others: without the reader's predictions, the mission and the sections of panels that are not in sight. */
+export function linkOf(lab: Lab, state: State): string {
+  const folds = state.folds.filter((name) => document.querySelector(`[data-fold="${name}"]`)?.checkVisibility());
+  const shown = { ...state, answers: {}, folds: folds.filter((name) => !/^(results|tested)/.test(name)), ...(state.tab !== "missions" && { mission: null, staged: false }) };
+  const place = placeInPanel();
+  const parts = [toHash(shown, startOf(lab)), place && `at=${place}`].filter(Boolean).join("&");
+  return location.href.replace(/#.*$/, "") + (parts && `#${parts}`);
+}
+
+/** The link of this view. `guesses`: whether the reader made predictions, which it leaves out. */
+export function Share({ link, guesses }: { link: () => string; guesses: boolean }): JSX.Element {
+  return <Copy label={words.share.link} text={link} told={() => words.share.linked(location.protocol.startsWith("http"), guesses)} />;
 }

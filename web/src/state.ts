@@ -129,6 +129,11 @@ const [FOLD, MOST_FOLDS] = [/^[a-z]+(\.\d+){0,2}$/, 40];
 const LETTERS = { zero: "z", scale: "s", clamp: "c", patch: "p" } as const;
 const COLORS = ["class", "said", "error"] as const;
 
+/** Whether the image is a drawing without a stroke. */
+export function isBlank({ source }: State): boolean {
+  return typeof source !== "number" && !source.length;
+}
+
 /** The parts of the state that differ from the initial one, as `#i=12&t=19&s=0.1.14&c=0.1.14z_0.1.3s0.5`. */
 export function toHash(state: State, start: State): string {
   const parts: string[] = [];

@@ -93,6 +93,16 @@ export function highestAt(trace: Trace, link: Link, unit: number): number {
   return best;
 }
 
+/** Where a unit's map is worth a look: its highest pre-activation, or, where that is the bias alone, as in front of an empty background, the largest sum of either sign. */
+export function strikingAt(trace: Trace, link: Link, unit: number): number {
+  const [own, bias, best] = [outputs(trace, link, unit), biasOf(trace, link, unit), highestAt(trace, link, unit)];
+  const size = (i: number) => Math.abs(own[i] - bias);
+  if (size(best) > 1e-6) return best;
+  let most = best;
+  for (let i = 0; i < own.length; i++) if (size(i) > size(most)) most = i;
+  return most;
+}
+
 function outputs(trace: Trace, { place }: Link, unit: number): Float32Array {
   const each = mapSize(trace.model, place);
   return trace.outputs[place].subarray(unit * each, (unit + 1) * each);

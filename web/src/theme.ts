@@ -50,6 +50,7 @@ const STEPS = 256;
 
 /** 257 colors as a canvas stores them: 256 from the scale's low end to its high end, then the color of NaN. */
 export interface Ramp {
+  kind: Kind;
   words: Uint32Array;
   /** The values of the ends. */
   from: number;
@@ -86,17 +87,17 @@ function colorAt(t: Theme, kind: Kind, share: number): Rgb {
 
 /** From paper at 0 to full color at `top`. */
 export function amount(t: Theme, top: number): Ramp {
-  return { words: words(t, "amount"), from: 0, to: top, channels: 1 };
+  return { kind: "amount", words: words(t, "amount"), from: 0, to: top, channels: 1 };
 }
 
 /** Symmetric about 0: blue is negative, orange positive. */
 export function signed(t: Theme, top: number): Ramp {
-  return { words: words(t, "signed"), from: -top, to: top, channels: 1 };
+  return { kind: "signed", words: words(t, "signed"), from: -top, to: top, channels: 1 };
 }
 
 /** Pixels 0..1 as ink on paper, or in color. */
 export function ink(t: Theme, channels = 1): Ramp {
-  return { words: words(t, "ink"), from: 0, to: 1, channels };
+  return { kind: "ink", words: words(t, "ink"), from: 0, to: 1, channels };
 }
 
 function index(ramp: Ramp, value: number): number {

@@ -19,6 +19,8 @@ const changed = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "pa
 const falls = (drop: number) => (drop < 0 ? "rises" : drop > 0 ? "falls" : "changes");
 const chosenByIt = "The units were chosen by their effect on these images, so the comparison is no test.";
 const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
+/** Of claims: in how many the data show an effect. */
+const verdicts = (shown: number, all: number) => `the verdict is “shown” for ${shown === all ? (all > 1 ? "all" : "it") : shown || "none"}`;
 /** What random units do to an accuracy: without a sign a fall or a rise, with signs both. */
 export type Does = "lower" | "raise" | "change";
 const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
@@ -67,8 +69,7 @@ const english = {
   },
   share: {
     link: "Copy link",
-    linked: "Link copied: it opens exactly this view.",
-    linkedHere: "Link copied. It opens this view on this computer; to others send this file, and what follows # in the link.",
+    linked: (online: boolean, guesses: boolean) => `Link copied. It opens this view${guesses ? ", without your predictions" : ""}${online ? "." : ", on this computer; to others send this file, and what follows # in the link."}`,
     copied: "Copied.",
     blocked: "This browser blocks copying. Copy the selected text:",
   },
@@ -86,7 +87,9 @@ const english = {
   },
   pair: {
     title: (label: number, predicted: number) => `Class ${called(label)} predicted as ${called(predicted)} over training`,
-    line: (predicted: number) => `as ${called(predicted)}`,
+    line: (label: number, predicted: number) => [label, predicted].map((c) => called(c).slice(0, 5)).join(" as "),
+    share: (share: number) => percent(share, 0),
+    since: (step: number) => `from step ${grouped(step)}`,
     other: "The other way",
     /** The answer in short, before the counts of each class. */
     apart: (name: string, { label, predicted }: Pair, step: number) => `From step ${grouped(step)} on, ${name} predicts at most 5% of class ${called(label)} as ${called(predicted)}, and of class ${called(predicted)} as ${called(label)}.`,
@@ -105,16 +108,17 @@ const english = {
     from: (bound: string, step: number) => `${bound} from step ${grouped(step)} on`,
     last: (bound: string, step: number) => `${bound} only at the last snapshot, step ${grouped(step)}`,
     of: (n: number, size: number) => `${grouped(n)} of ${grouped(size)}`,
-    rule: (own: boolean) => `Images of the class (up) against training steps (across). The bound is ${own ? "half of the class's images, rounded up" : "5% of the class's images, rounded down"}; it holds at the step named after “from” and at all later snapshots of this page. Recorded weights, without changes. Click the picture, or a row below, to go to a snapshot.`,
+    rule: (own: boolean) => `Share of ${own ? "the" : "each"} class's images (up) against training steps (across). Dotted: the bound, ${own ? "half of the class's images, rounded up" : "5% of a class's images, rounded down"}, and the step from which it holds at all snapshots of this page${own ? "" : ", both ways"}. Recorded weights, without changes. Click the picture, or a row below, to go to a snapshot.`,
     name: (network: string, label: number, predicted: number) => `${network} class ${called(label)} predicted as ${called(predicted)} over training`,
-    head: (label: number, predicted: number) => ["step", ...[...new Set([predicted, label])].map((c) => `predicted as ${called(c)}`)],
+    head: (pairs: Pair[]) => ["step", ...pairs.map(({ label, predicted }) => `class ${called(label)} predicted as ${called(predicted)}`)],
   },
   filter: {
     title: "Filter images",
     label: "Class",
     all: "all",
-    mistakes: "Misclassified by",
-    any: "any or none",
+    mistakes: "Correct or misclassified",
+    any: "correct or misclassified",
+    by: (network: string) => `misclassified by ${network}`,
     found: (n: number) => (n ? count(n, "image") : "No images match. Choose another class or network."),
   },
   top: {
@@ -144,7 +148,8 @@ const english = {
     range: (top: string) => `0 to ${top}`,
     units: (n: number, map: number[] | null, channels = map !== null) => `${count(n, channels ? "channel" : "unit")}${map ? ` of ${map.join(" × ")}` : ""}`,
     strip: (name: string, layer: string, units: string) => `${name} ${layer}: ${units}, arrow keys move between them`,
-    blank: "Nothing is drawn: this is an empty image.",
+    blank: "Nothing is drawn, so nothing is predicted.",
+    nothing: "nothing",
     was: ([now, p]: [number, string], [was, before]: [number, string]) => `Now ${called(now)} (p = ${p}); unchanged, ${called(was)} (p = ${before}).`,
     about: (image: string, step: number, changes: string) => `${image}; step ${grouped(step)}${changes && `; changed: ${changes}`}.`,
     caption: (network: string, layer: string, n: number, channels: boolean, low: number, high: number, about: string) =>
@@ -161,6 +166,7 @@ const english = {
     brieflyFalls: (drop: number) => `, ${falls(drop)} by {size} [points].`,
     inFull: (before: number, n: number, drop: number, lost: number, won: number) =>
       `; ${percent(before, 1)} before: with ${n === 1 ? "this change" : `these ${n} changes`} it ${falls(drop)} by {size} [points] (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
+    half: "Half of the 95% interval over images: on another sample of as many images, the change would usually differ from this one by less.",
     byClass: "By class",
     byClassOf: (name: string) => `${name} accuracy by class`,
     head: ["class", "images", "accuracy (%)", "before (%)", "change (points)"],
@@ -220,6 +226,7 @@ const english = {
     hesitates: (network: string, [first, second]: number[], [p, q]: number[], changed: boolean) => `${changed ? "Without changes, " : ""}${network} predicts ${called(first)} (p = ${number(p, 3)}), then ${called(second)} (${number(q, 3)}).`,
     flips: (n: number | null, units: number) => `${n ?? "…"} of ${units} units ${n === 1 ? "changes" : "change"} it if ablated.`,
     elsewhere: "Show an image where one does",
+    image: "Show a test image",
     ablate: "Ablate one that does",
     last: "Show the last snapshot",
     more: "Or ask",
@@ -333,18 +340,26 @@ const english = {
     within: (source: string, row: number, col: number) => `${source}, row ${row}, column ${col}`,
     rest: (n: number) => `the other ${n}, summed`,
     listed: (name: string, numbers: string[]) => `${name}: ${numbers.join(", ")}`,
-    signs: "Kernel, products and sums: blue is negative, orange is positive.",
+    colors: "Colors: blue is negative, orange is positive, pale is 0; an image is ink. The range stands below each picture.",
+    withBias: "with the bias",
+    closing: {
+      chain: (steps: [string, string][]) => `In short: ${steps.map(([title, value]) => `${title} ${value}`).join(" → ")}.`,
+      read: { unit: (name: string, reader: string) => `This is the activation of ${name}, which ${reader} read${reader === "the logits" ? "" : "s"}.`, channel: (name: string, reader: string, shape: string) => `The same steps at every position make the map of ${name}, ${shape}, which ${reader} reads.` },
+      best: (label: number) => `No class has a higher probability than ${called(label)}, so the network predicts ${called(label)}.`,
+      other: (best: number, p: string) => `Class ${called(best)} has a higher probability, ${p}, so the network predicts ${called(best)}.`,
+      logits: "the logits",
+    },
     captions: {
       image: (channel: string) => channel || "image",
-      weights: (reach: number) => `weights, ±${number(reach)}`,
-      products: (reach: number) => `products, ±${number(reach)}`,
+      weights: "weights",
+      products: "products",
       slides: (source: string) => `${source}, with the window`,
       window: "window",
       kernel: "kernel",
       windowProducts: "products",
       theirSum: "their sum",
       others: (n: number) => `the other ${count(n, "channel")}`,
-      sums: (reach: number) => `the sums, ±${number(reach)}: click a position`,
+      sums: "the sums: click a position",
       sum: "sum of the products",
       bias: "bias",
       before: "before",
@@ -380,6 +395,8 @@ const english = {
   p: {
     bound: (floor: number, draws: number) => `p ≤ ${floor} (${count(draws, "draw")})`,
     value: (p: string) => `p = ${p}`,
+    gloss: "The share of random draws, this result counted as one, in which accuracy falls at least as much. Small: random units rarely do that.",
+    glossLoss: "The share of random draws, this result counted as one, in which the loss rises at least as much. Small: random units rarely do that.",
   },
   chosen: {
     title: "Selected images",
@@ -416,7 +433,8 @@ const english = {
     n: (images: number) => count(images, "image"),
     undefined: "not defined for this unit.",
     interval: ", 95% interval {range}",
-    against: (measure: string, value: number) => `${measure} ${number(value)} against its null`,
+    points: "[points]",
+    against: (measure: string, value: string) => `${measure} ${value} against its null`,
     null: "Null",
     claims: (kind: Kind) => `Claims about this ${kind}`,
     noClaims: (kind: Kind) => `No claims about this ${kind}.`,
@@ -454,7 +472,7 @@ const english = {
     order: { index: "index", effect: "ablation effect", selectivity: "selectivity", contribution: "contribution to the predicted class" },
     head: { index: "unit", effect: "effect", selectivity: "selectivity", contribution: "logit" },
     prefers: "class",
-    columns: "Effect: loss increase in nats when the unit is ablated. Selectivity and preferred class, as the effect, at the last snapshot. Logit: contribution to the predicted class on this image, activation × gradient.",
+    columns: "Effect: loss increase in [nats] when the unit is ablated. [class selectivity|Selectivity] and preferred class, as the effect, at the last snapshot. Logit: contribution to the predicted class on this image, activation × gradient.",
     sort: (order: string) => `Sort by ${order}`,
     select: (n: number) => `Select ${count(n, "unit")}`,
     search: "Search",
@@ -487,9 +505,8 @@ const english = {
     withdraw: "Withdraw",
     late: (first: string) => `You predicted ${first} when you first saw the answer. A prediction made after that does not count.`,
     results: "Results",
-    claims: (shown: number, all: number) => `Claims tested in Python: ${shown} of ${all} shown`,
-    see: "See it in the network",
-    seeSet: "See it in the network (replaces your set)",
+    claims: (shown: number, all: number) => `${count(all, "claim")} tested in Python; ${verdicts(shown, all)}`,
+    see: (units: number, replaces: boolean) => `${units ? `Ablate ${units === 1 ? "it" : `these ${units}`}` : "See it"} in the network${replaces ? " (replaces your set)" : ""}`,
     removed: "Your changes were removed; Undo brings them back.",
     unit: "Unit",
     use: (unit: number) => `Use the selected unit, ${unit}`,
@@ -518,10 +535,10 @@ const english = {
     unitHead: ([n, m]: number[]) => ["unit", `chosen on: of ${count(n, "image")}`, `judged on: of ${count(m, "image")}`],
     selective: {
       title: "Is the most selective unit the most important one?",
-      question: (network: string, layer: string, n: number, all: number) => `One of ${n} units of ${network} ${layer} is the most class-selective${n < all ? ` (${n === all - 1 ? "one" : all - n} of its ${all} ${n === all - 1 ? "is" : "are"} left out: constant or rarely above 0, so that ${n === all - 1 ? "its" : "their"} selectivity is not judged)` : ""}. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
+      question: (network: string, layer: string, n: number, all: number) => `One of ${n} units of ${network} ${layer} is the most [class selectivity|class-selective]${n < all ? ` (${n === all - 1 ? "one" : all - n} of its ${all} ${n === all - 1 ? "is" : "are"} left out: constant or rarely above 0, so that ${n === all - 1 ? "its" : "their"} selectivity is not judged)` : ""}. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
       options: ["first", "in the upper half", "in the lower half"],
       answer: (right: boolean, rank: number, n: number) => `${right ? "Yes" : "No"}: it is number ${rank} of ${n}.`,
-      detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest selectivity, ${number(selectivity, 2)}; ablating it ${loss < 0 ? "lowers" : "raises"} the loss by ${lossBy(Math.abs(loss))} nats. This is one trained network; another seed may differ.`,
+      detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest [class selectivity], ${number(selectivity, 2)} on a scale from −1 to 1; ablating it ${loss < 0 ? "lowers" : "raises"} the loss by ${lossBy(Math.abs(loss))} [nats]. This is one trained network; another seed may differ.`,
       head: ["unit", "loss increase (nats)", "selectivity"],
     },
     together: {
@@ -552,7 +569,7 @@ const english = {
     open: "Keyboard shortcuts",
     label: "?",
     on: "Single keys are shortcuts",
-    note: "On a unit's tile, arrow keys move to other tiles (, and . still change the snapshot), Enter opens its card, and Shift with either takes units into the set. A shortcut about a unit means the tile with the focus, else the set while its tab is open, else the unit whose card is open.",
+    note: "On a unit's tile, arrow keys move to other tiles (, and . still change the snapshot), Enter opens its card, and Shift with either takes units into the set. A shortcut about a unit means the tile with the focus, else the set while its tab is open, else the unit whose card is open. Undo and Redo go from change to change: of units, set, pins, image, snapshot, networks or prediction. Opening a card, a tab or a section is no change; the browser's Back goes through those too.",
     does: {
       earlier: "Previous snapshot",
       later: "Next snapshot",
@@ -563,8 +580,8 @@ const english = {
       pin: "Pin the unit to compare it with another",
       inside: "Step inside the unit",
       reset: "Reset all changes",
-      undo: "Undo",
-      redo: "Redo",
+      undo: "Undo the last change",
+      redo: "Redo the next change",
       search: "Search for a unit",
       tab: "Open a tab of the inspector",
       close: "Close what was opened last, then clear the set",
@@ -638,7 +655,7 @@ const english = {
   },
   claims: {
     decisive: "p is against {name}, which gives the largest p of several nulls.",
-    shown: (shown: number, all: number) => `Claims, one for each question and layer: ${shown} of ${all} shown`,
+    shown: (shown: number, all: number) => `${count(all, "claim")}, one for each question and layer; ${verdicts(shown, all)}`,
     layer: (layer: string) => `${layer}:`,
     none: (reason: string) => `No claims are made${reason && `: the run ${reason}`}.`,
   },

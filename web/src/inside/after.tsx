@@ -6,13 +6,14 @@ import { Exact } from "../edges";
 import { Say } from "../parts";
 import { normalizationAt } from "../sums";
 import { words } from "../words";
-import { Captioned, Grid, LARGE, Mapped, rampOf } from "./pictures";
+import { Captioned, Grid, LARGE, Mapped } from "./pictures";
 import type { StepProps } from "./step";
 
 export interface AfterProps extends StepProps {
   title: string;
-  /** The operation's place. */
+  /** The operation's place, and that of the one before it. */
   place: number;
+  previous: number;
   /** The shapes of its input and output, and the positions followed. */
   before: number[];
   from: number;
@@ -21,9 +22,10 @@ export interface AfterProps extends StepProps {
 }
 
 export function After(props: AfterProps): JSX.Element {
-  const { trace, unit, theme, title, place, link, before, from, after, to, onPosition } = props;
+  const { trace, unit, title, place, previous, link, before, from, after, to, onPosition, ramps } = props;
   const op = trace.model.data.ops[place];
   const [{ captions, told }, [rows = 1, cols = 1], [rowsAfter = 1, colsAfter = 1]] = [words.inside, before.slice(1), after.slice(1)];
+  const [ramp, next] = [ramps.get(previous)!, ramps.get(place)!];
   const old = trace.before(place).subarray(unit * rows * cols, (unit + 1) * rows * cols);
   const made = trace.outputs[place].subarray(unit * rowsAfter * colsAfter, (unit + 1) * rowsAfter * colsAfter);
   const [x, y] = [<Exact value={old[from]} />, <Exact value={made[to]} strong />];
@@ -46,7 +48,7 @@ export function After(props: AfterProps): JSX.Element {
     });
     box = [left, top, wide, high];
     sentence = words.inside.pooling(title, op.kind, [high, wide], [rows, cols], [rowsAfter, colsAfter]);
-    equation = <><Grid name={captions.poolWindow(high, wide)} values={window} rows={high} cols={wide} ramp={rampOf(old, theme)} marked={op.kind === "maxpool" ? highest(window) : undefined} /> → {y}</>;
+    equation = <><Grid name={captions.poolWindow(high, wide)} values={window} rows={high} cols={wide} ramp={ramp} marked={op.kind === "maxpool" ? highest(window) : undefined} /> → {y}</>;
   }
   const picks = before.join() === trace.model.shapes[link.place].join() ? (col: number, row: number) => onPosition(row * cols + col) : undefined;
   return (
@@ -54,11 +56,11 @@ export function After(props: AfterProps): JSX.Element {
       <p><Say text={sentence} /></p>
       <div class="convolution">
         {rows * cols > 1 && (
-          <Captioned text={captions.before}><Mapped values={old} rows={rows} cols={cols} ramp={rampOf(old, theme)} size={LARGE} words={told.before} box={box} onPick={picks} /></Captioned>
+          <Captioned text={captions.before} ramp={ramp}><Mapped values={old} rows={rows} cols={cols} ramp={ramp} size={LARGE} words={told.before} box={box} onPick={picks} /></Captioned>
         )}
         <div class="equation large" data-total>{equation}</div>
         {rows * cols > 1 && (
-          <Captioned text={captions.after}><Mapped values={made} rows={rowsAfter} cols={colsAfter} ramp={rampOf(made, theme)} size={LARGE} words={told.after} box={[to % colsAfter, Math.floor(to / colsAfter), 1, 1]} /></Captioned>
+          <Captioned text={captions.after} ramp={next}><Mapped values={made} rows={rowsAfter} cols={colsAfter} ramp={next} size={LARGE} words={told.after} box={[to % colsAfter, Math.floor(to / colsAfter), 1, 1]} /></Captioned>
         )}
       </div>
     </>

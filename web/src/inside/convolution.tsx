@@ -16,7 +16,7 @@ const LISTED = 5;
 const SLIDE = 500; // frames for a whole map
 
 export function Convolution(props: StepProps): JSX.Element {
-  const { trace, link, unit, theme, position, onPosition } = props;
+  const { trace, link, unit, theme, position, onPosition, ramps } = props;
   const { model } = trace;
   const [sliding, setSliding] = useState(false);
   const sums = contributions(trace, link, unit, position);
@@ -40,7 +40,7 @@ export function Convolution(props: StepProps): JSX.Element {
       <p><Say text={words.inside.convolution(sums.length, link.from < 0)} /></p>
       <div class="convolution">
         <Leads />
-        <Captioned text={captions.slides(sourceName(model, link, source))}>
+        <Captioned text={captions.slides(sourceName(model, link, source))} ramp={ramp}>
           <Mapped values={map} rows={height} cols={width} ramp={ramp} words={told.slides} box={[left, top, right, down]} />
         </Captioned>
         <div class="equation">
@@ -58,11 +58,10 @@ export function Convolution(props: StepProps): JSX.Element {
             <span data-total><Captioned text={sums.length > 1 ? captions.sum : captions.theirSum}><Exact value={total} strong /></Captioned></span>
           </span>
         </div>
-        <Captioned text={captions.sums(reach(sumsOf))}>
-          <Mapped values={sliding ? sumsOf.map((v, i) => (i <= position ? v : NaN)) : sumsOf} rows={rowsOut} cols={colsOut} ramp={signed(theme, reach(sumsOf))} words={told.sums} box={[position % colsOut, Math.floor(position / colsOut), 1, 1]} onPick={(col, row) => onPosition(row * colsOut + col)} />
+        <Captioned text={captions.sums} ramp={ramps.get(link.place)}>
+          <Mapped values={sliding ? sumsOf.map((v, i) => (i <= position ? v : NaN)) : sumsOf} rows={rowsOut} cols={colsOut} ramp={ramps.get(link.place)!} words={told.sums} box={[position % colsOut, Math.floor(position / colsOut), 1, 1]} onPick={(col, row) => onPosition(row * colsOut + col)} />
         </Captioned>
       </div>
-      <p class="quiet">{words.inside.signs}</p>
       <Slider {...props} count={count} sliding={sliding} onSliding={setSliding} />
       {sums.length > 1 && (
         <>

@@ -27,10 +27,10 @@ export function Products({ trace, link, unit, theme, lab }: StepProps): JSX.Elem
   const most = Math.abs(order[0].product) || 1;
   const { channels, rows, cols } = lab.images;
   const pictures = link.from < 0 && terms.length === channels * rows * cols;
-  const picture = (what: "value" | "weight" | "product", channel: number, caption: (reach: number) => string, told: string) => {
+  const picture = (what: "value" | "weight" | "product", channel: number, caption: string, told: string) => {
     const values = Float32Array.from(terms, (term) => term[what]);
     const ramp = what === "value" ? rampOf(values, theme, true) : signed(theme, reach(values));
-    return <Captioned text={caption(ramp.to)}><Pixels values={channelsOf(values, channels)[channel]} rows={rows} cols={cols} ramp={ramp} size={channels > 1 ? SIDE / 2 : SIDE} words={told} /></Captioned>;
+    return <Captioned text={caption} ramp={ramp}><Pixels values={channelsOf(values, channels)[channel]} rows={rows} cols={cols} ramp={ramp} size={channels > 1 ? SIDE / 2 : SIDE} words={told} /></Captioned>;
   };
   const read = link.from >= 0 ? (flattened(model, link).length ? "map" : "activation") : pictures ? "pixel" : "input";
   const { head, captions, told } = words.inside;
@@ -39,7 +39,7 @@ export function Products({ trace, link, unit, theme, lab }: StepProps): JSX.Elem
       <p><Say text={words.inside.products[read](terms.length)} /></p>
       {pictures && Array.from({ length: channels }, (_, c) => (
         <div key={c} class={channels > 1 ? "equation pictures line" : "equation pictures"}>
-          {picture("value", c, () => captions.image(channels > 1 ? words.names.imageChannel(c, channels) : ""), told.pixels)} × {picture("weight", c, captions.weights, told.weights)} = {picture("product", c, captions.products, told.products)}
+          {picture("value", c, captions.image(channels > 1 ? words.names.imageChannel(c, channels) : ""), told.pixels)} × {picture("weight", c, captions.weights, told.weights)} = {picture("product", c, captions.products, told.products)}
         </div>
       ))}
       <table class="products">
@@ -61,7 +61,7 @@ export function Products({ trace, link, unit, theme, lab }: StepProps): JSX.Elem
   );
 }
 
-export function Bias({ trace, link, unit, theme, position, onPosition }: StepProps): JSX.Element {
+export function Bias({ trace, link, unit, position, onPosition, ramps }: StepProps): JSX.Element {
   const { model } = trace;
   const name = sumName(model, link);
   const { captions } = words.inside;
@@ -71,8 +71,8 @@ export function Bias({ trace, link, unit, theme, position, onPosition }: StepPro
   const made = trace.outputs[link.place].subarray(unit * rows * cols, (unit + 1) * rows * cols);
   const map = (values: Float32Array, text: string) =>
     rows * cols > 1 && (
-      <Captioned text={text}>
-        <Mapped values={values} rows={rows} cols={cols} ramp={rampOf(values, theme)} size={LARGE} words={text} box={[position % cols, Math.floor(position / cols), 1, 1]} onPick={(col, row) => onPosition(row * cols + col)} />
+      <Captioned text={text} ramp={ramps.get(link.place)}>
+        <Mapped values={values} rows={rows} cols={cols} ramp={ramps.get(link.place)!} size={LARGE} words={text} box={[position % cols, Math.floor(position / cols), 1, 1]} onPick={(col, row) => onPosition(row * cols + col)} />
       </Captioned>
     );
   return (

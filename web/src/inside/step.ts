@@ -2,7 +2,7 @@ import type { Trace } from "../backward";
 import type { Lab } from "../lab";
 import type { State } from "../state";
 import type { Link } from "../sums";
-import type { Theme } from "../theme";
+import type { Ramp, Theme } from "../theme";
 
 export interface InsideProps {
   lab: Lab;
@@ -22,4 +22,6 @@ export interface StepProps extends InsideProps {
   /** The position in the link's map; 0 without a map. */
   position: number;
   onPosition: (position: number) => void;
+  /** The colors of the unit's map after an operation, by its place. */
+  ramps: Map<number, Ramp>;
 }
