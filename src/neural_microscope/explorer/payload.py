@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ..analysis.look import FirstLook, LayerLook, Progress
-from ..analysis.look.looks import recalled, unlooked
+from ..analysis.look.computing import recalled
+from ..analysis.look.looks import unlooked
 from ..data import Dataset
 from ..errors import RunError
 from ..glossary import glosses

@@ -6,6 +6,7 @@ there yet are computed on first access.
 
 from .. import causal, dynamics, geometry, predictions, selectivity, similarity  # noqa: F401 (importing them registers their measures)
 from . import untrained  # noqa: F401 (likewise)
+from .computing import first_look, looking
 from .looks import (
     FEWEST_IMAGES,
     FirstLook,
@@ -13,8 +14,6 @@ from .looks import (
     Pair,
     Progress,
     Unmeasured,
-    first_look,
-    looking,
     pairs,
     unpictured,
 )
