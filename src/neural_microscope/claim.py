@@ -123,13 +123,11 @@ class Claim:
             return (
                 f"{f'Alone it would have to exceed {size}. ' * (self.unit is not None and float(self.numbers[self.effect]) < self.least)}"
                 f"The {self.axis}s of a layer are tested in the order of their effect on one half of the images, until one fails; "
-                "those after it are not shown."
+                "those after it count as not shown."
             )
         side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
-        return (
-            f"At {size} or {side}{', or as far beyond the other end of the null,' * ('(two-sided)' in self.evidence)} it would have been "
-            "shown."
-        )
+        other = ", or as far on the other side of the null" * ("(two-sided)" in self.evidence)
+        return f"It would have been shown at {size} or {side}{other}."
 
     def amount(self, value: float) -> str:
         """A value of the effect with the digits that the sentence or the evidence gives it.

@@ -73,7 +73,7 @@ TERMS = (
         "*Ultra-low density*: above 0 for less than 1% of the images. *Always on*: above 0 for more than 99%. *Saturated* (tanh): "
         "beyond 0.99 in magnitude.",
     ),
-    Term("dead", "Above zero for no probe image."),
+    Term("dead", "Never above zero on any probe image."),
     Term(
         "class selectivity",
         "How much more a unit responds to its class than to the others: (m − rest) / (m + rest), −1 to 1. The class is chosen on one "

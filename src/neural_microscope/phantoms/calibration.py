@@ -363,8 +363,8 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
         found.append(
             say(
                 RATE,
-                "A check of the method: of {pages:,} trial reports, each on one network with nothing to find, {false:,} ({rate:2%}) made a "
-                "false claim; 5% are allowed for a network (measured with version {version}).",
+                "A check of the method: of {pages:,} trial reports, each on a network with nothing to find, {false:,} ({rate:2%}) made a "
+                "false claim; 5% are allowed (version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 rate=float(empty["pages_false"].sum() / empty["pages"].sum()),
@@ -375,9 +375,8 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
         found.append(
             say(
                 "instruments that are calibrated",
-                "Each of {size:,} instruments (a measure with data whose answer is known) was tried alone: {good:,} recover the "
-                "answer, and find "
-                "something in at most {allowed:0%} of {empty:,} data sets that hold nothing.",
+                "Each of {size:,} instruments (a measure, and data whose answer is known) was also tried alone: {good:,} recover the "
+                "answer and find something in at most {allowed:0%} of {empty:,} data sets with nothing to find.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),
@@ -388,8 +387,8 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
         found.append(
             say(
                 "error rates",
-                f"The limit is {{declared:0%}} for all claims about a network together{several}, and {{declared:0%}} for each instrument, "
-                "which {empty:,} such data sets can take to {allowed:0%} by chance.",
+                f"The limit is {{declared:0%}} for all claims about a network together{several}, and {{declared:0%}} for each instrument; "
+                "an instrument at its limit can reach {allowed:0%} of {empty:,} data sets by chance.",
                 declared=DECLARED,
                 networks=networks,
                 together=min(1.0, DECLARED * networks),

@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH
@@ -18,13 +18,17 @@ from .page import Page, quantity, short
 NULLS = {
     "shuffled": "shuffled labels",
     "untrained": "same rank, untrained",
+    "random images in place of the class": "random images",
     "labels drawn from the network's own probabilities": "a calibrated network",
 }
 """A claim's further nulls in a few words, by their kind; the first words of what it is compared with name the other, or these."""
 BEYOND = "Shown means beyond every band, also after correction."
 """The meaning of the bands of short pictures."""
-UNIT = "Strength {strength}, on images that did not choose the {axis}."
-"""A unit's strength, which is not of the images that chose the unit."""
+LEGEND = (
+    "Dot: the result (line: its 95% interval). Gray: 95% of a null, the results without the effect. AUC: how well a unit alone tells a "
+    "class from the others (0.5: chance)."
+)
+"""How the cards are read."""
 
 
 def found(page: Page) -> str:
@@ -37,21 +41,13 @@ def found(page: Page) -> str:
     links = ", ".join(f'<a href="#{page.row(claim)}">{escape(page.question(claim))}</a>' for claim in others.values())
     asked = len(page.first) + len(others)
     number = len(page.first)
-    parts = (
-        [
-            f"{number} on cards below, first those farthest beyond their nulls"
-            if number > 1
-            else f"{number} on a card below"
-        ]
-        if cards
-        else []
-    )
-    parts += [f"in the atlas, as nearly every network shows it: {links}"] if others else []
+    below = f"{number} on cards, the clearest first" if number > 1 else f"{number} on a card"
+    parts = [below] * bool(cards) + [f"in the atlas, as nearly every network shows it: {links}"] * bool(others)
     besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
-    intro = f"{besides}something is shown for {count(asked, 'questions')}: {'; '.join(parts)}"
+    intro = f"{besides}{count(asked, 'questions')} {'show' if asked > 1 else 'shows'} an effect: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
     ids = _ids([*page.first, *others.values()])
-    body = f'<div class="cards">{cards}</div>{rank}' if cards else ""
+    body = f'<p class="legend">{LEGEND}</p>{rank}<div class="cards">{cards}</div>' if cards else ""
     return f'{heading(2, "found", "Shown")}<p data-claim="{ids}">{intro[:1].upper() + intro[1:] if asked else nothing}</p>{body}'
 
 
@@ -62,7 +58,7 @@ def not_shown(page: Page) -> str:
         for rule in (*page.rules, *sorted({c.rule for c in page.claims} - {*page.rules}))
         if (claims := page.missed(rule))
     }
-    above = {claim.rule: claim for claim in page.first if claim.rule in missed}
+    above = [claim.rule for claim in page.first if claim.rule in missed]
     asked = [claims for rule, claims in missed.items() if rule not in above]
     named = Counter(_named(claims[0]) for claims in asked if bands(claims[0])).most_common(1)
     usual = named[0][0] if named else ""
@@ -72,11 +68,9 @@ def not_shown(page: Page) -> str:
     gray = f" {usual} (95% of each), unless a card names others. {BEYOND}" if usual else ""
     about = _ids([claims[0] for claims in asked if bands(claims[0]) and _named(claims[0]) == usual])
     intro = f'<p data-claim="{about}">An effect that is not shown may still exist.{escape(gray)}</p>'
-    links = ", ".join(f'<a href="#finding-{page.row(c)}">{escape(page.question(c))}</a>' for c in above.values())
     partly = _ids([claim for rule in above for claim in missed[rule]])
-    below = (
-        f'<p data-claim="{partly}">On cards above, not shown in some layers or networks: {links}</p>' if links else ""
-    )
+    told_above = "{cards:#card} above {cards:names|name} layers or networks in which the effect is not shown."
+    below = f'<p data-claim="{partly}">{fill(told_above, {"cards": len(above)})}</p>' if above else ""
     return f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>{below}'
 
 
@@ -84,8 +78,7 @@ def _finding(page: Page, claim: Claim) -> str:
     """A question that has something shown: its strongest claim as a picture with its nulls and its p; where else it is shown, and where
     it is not.
     """
-    told_of = "Strength {strength}." if claim.unit is None else UNIT
-    size = f" {told_of.format(axis=claim.axis, strength=significant(strength(claim)))}"
+    size = f" Strength {significant(strength(claim))}"
     evidence = f'<p data-claim="{escape(claim.id)}">{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>'
     missed = page.missed(claim.rule)
     beside = ", beside the same nulls" if any(map(bands, missed)) else ""
@@ -120,8 +113,8 @@ def _evidence(claims: Sequence[Claim]) -> str:
 def _answers(claims: Sequence[Claim], axis: _Axis) -> str:
     """Claims that are not shown as short pictures; below them those that are nearly shown, and those that could not have been."""
     notes = {
-        "Beyond its nulls only before the correction": [c for c in claims if c.p < ALPHA <= c.corrected],
-        "No effect could have been shown": [c for c in claims if math.isinf(c.least)],
+        "Beyond its bands, but not after correction": [c for c in claims if c.p < ALPHA <= c.corrected],
+        "This test could not have shown any effect in": [c for c in claims if math.isinf(c.least)],
         "Beyond its bands, but the test asks for more": [c for c in claims if c.p >= ALPHA and _beyond(c)],
     }
     told_of = "".join(
@@ -146,13 +139,20 @@ def _odds(claim: Claim) -> str:
 
 
 def _elsewhere(page: Page, claim: Claim, words: str) -> str:
-    """A line that names the other places in which the same question has something shown."""
-    shown = [c for c in page.claims if c.rule == claim.rule and c.unit is None and c.shown and c.where != claim.where]
+    """A line that names the other places in which the same question has something shown; of units every place, with their number."""
+    units = claim.unit is not None
+    shown = [c for c in page.claims if c.rule == claim.rule and c.unit is None and c.shown]
+    shown = [c for c in shown if units or c.where != claim.where]
     places = {
-        network: ", ".join(c.hook_point.removesuffix(".hook_post") for c in shown if c.network == network)
+        network: ", ".join(
+            f"{c.hook_point.removesuffix('.hook_post')}{f' ({short(c)})' * units}"
+            for c in shown
+            if c.network == network
+        )
         for network in dict.fromkeys(c.network for c in shown)
     }
     where = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
+    words = "Shown in all" if units else words
     return f'<p class="quiet" data-claim="{_ids(shown)}">{words}: {escape(where)}.</p>' if shown else ""
 
 
@@ -214,9 +214,9 @@ def _interval(claim: Claim) -> Ends:
     return low, high
 
 
-def _track(claim: Claim, axis: _Axis, nulls: Sequence[Ends], *, value: bool = True, beside: str = "") -> str:
-    """The effect as a dot, its interval as a line, its nulls as gray bands below each other. Without its ``value`` the bands with a thin
-    line where it lies; ``beside``: the number where another one lies.
+def _track(claim: Claim, axis: _Axis, nulls: Sequence[Ends], *, beside: str = "") -> str:
+    """The effect as a dot, its interval as a line, its nulls as gray bands below each other. ``beside``: the number at which there is a
+    thin line.
     """
 
     def left(value: float) -> str:
@@ -227,28 +227,27 @@ def _track(claim: Claim, axis: _Axis, nulls: Sequence[Ends], *, value: bool = Tr
 
     lanes = [f";top:{100 * n / len(nulls):.0f}%;height:{92 / len(nulls):.0f}%" for n in range(len(nulls))]
     marks = "".join(span("null", *ends, lane) for ends, lane in zip(nulls, lanes, strict=True))
-    if value and all(map(math.isfinite, _interval(claim))):
+    if all(map(math.isfinite, _interval(claim))):
         marks += span("interval", *_interval(claim))
     effect = float(claim.numbers[claim.effect])
-    dot = f'<b{"" if value else " class=at"} style="{left(effect)}"></b>' if math.isfinite(effect) else ""
+    dot = f'<b style="{left(effect)}"></b>' if math.isfinite(effect) else ""
     line = f'<b class=at style="{left(float(claim.numbers[beside]))}"></b>' if beside else ""
     return f'<span class="track">{marks}{line}{dot}</span>'
 
 
 def _strip(claim: Claim, axis: _Axis) -> str:
-    """The effect, below it what it is read beside, and the range of each of its nulls, on one axis."""
+    """The effect over the range of each of its nulls, and what it is read beside, on one axis."""
     ranges = bands(claim)
     if not ranges:
         return ""
     effect = claim.amount(float(claim.numbers[claim.effect]))
     name = quantity(claim) + " (logarithmic axis)" * axis.logarithmic
-    rows = f"<span>{escape(name)}</span>{_track(claim, axis, [])}<b>{effect}</b>"
+    rows = f'<span class="quantity">{escape(name)}</span><b>{effect}</b>'
     if beside := _reference(claim):
-        other = replace(claim, numbers={claim.effect: claim.numbers[beside]})
         amount = claim.amount(float(claim.numbers[beside]))
-        rows += f"<span>{REFERENCES[claim.rule][1]}</span>{_track(other, axis, [])}<b>{amount}</b>"
+        rows += f'<span class="quantity">{REFERENCES[claim.rule][1]} (line)</span><b>{amount}</b>'
     rows += "".join(
-        f"<span>{escape(_null(claim, kind))}</span>{_track(claim, axis, [ends], value=False)}"
+        f"<span>{escape(_null(claim, kind))}</span>{_track(claim, axis, [ends], beside=beside)}"
         for kind, ends in ranges.items()
     )
     rows += _ends(claim, axis)
@@ -301,7 +300,7 @@ def _spoken(claim: Claim) -> str:
 def _named(claim: Claim) -> str:
     """A line that names the gray bands of its short picture."""
     names = [_null(claim, kind) for kind in bands(claim)]
-    return f"Gray bands: above, {'; below, '.join(names)}" if len(names) == 2 else f"Gray band: {names[0]}"
+    return f"Gray: the upper band {', the lower '.join(names)}" if len(names) == 2 else f"Gray: {names[0]}"
 
 
 def _null(claim: Claim, kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -18,8 +19,21 @@ from ..plots.style import classes_called, has_band
 from ..processes import Steps
 from .html import escape, image
 
+COMPARED: Mapping[str, tuple[str, ...]] = {"clusters_over_time": ("controls.untrained_networks",)}
+"""Further results of each layer that forms of all layers take: those with which the page's claims compare."""
 TESTED: Mapping[str, Mapping[str, str]] = {"selectivity": {"by": "auc"}}
 """Options of forms that could draw several measures: the one that the claims of a page are about."""
+REMARKS: Mapping[str, str] = {
+    "basis_comparison": "The trained network alone: its claim compares the gap between units and rotated axes with that of untrained "
+    "networks, so a dot beyond the gray is not enough.",
+    "clusters_over_time": "Last panel: the comparison of the claim, which also corrects for the number of tests.",
+}
+"""Captions of forms whose measures give none, or what they leave out."""
+NULLS: Mapping[str, str] = {
+    "drift": "the images of one side shuffled; for the angle, two halves of the images at one snapshot",
+    "selectivity": "random groups of as many images as the class has (median over units); the band is two-sided, the test one-sided",
+}
+"""The null of forms that draw only some of what their measure's null describes."""
 OVERVIEW = ("overview", 0, "")
 """The key of the picture of a network at the top of a page."""
 
@@ -53,7 +67,7 @@ def _all_drawn(at: Any) -> dict[tuple[str, int, str], str]:
         for number, picture in enumerate(measure.pictures)
         if (picture.scope or measure.scope) == at.scope
         and not (picture.form == "weights" and at.run.probe.image_channels > 1)  # a unit has a picture for each channel
-        and (figure := draw(measure, picture, _given(measure, picture, at)))
+        and (figure := draw(measure, picture, _given(measure, picture, at), axis=getattr(at, "axis", "unit")))
     }
     if isinstance(at, FirstLook):
         found[OVERVIEW] = _overview(at)
@@ -65,7 +79,7 @@ def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Map
     if measure.name == PICTURED and picture.form == "weights" and at.scope == "network" and unpictured(at.run):
         return ()
     try:
-        return _default(measure, at) if picture.takes is None else picture.takes(at)
+        return _default(measure, picture, at) if picture.takes is None else picture.takes(at)
     except Unmeasured:
         return ()
 
@@ -85,19 +99,29 @@ def _overview(look: FirstLook) -> str:
         images = f"{some:,}{f' of {total:,}' if some < total else ''} probe images"
         name = plots.style.short(last.hook_point)
         name = last.hook_point if name.isdigit() else name  # of a module without names of its own
-        where = f"; {images} (dots) and the mean of each class on two principal components of {name}"
+        size = count(last.size, f"{last.axis}s")
+        where = f"; {images} (dots) and the mean of each class on two principal components of {name} ({size})"
     caption = f"Test {'accuracy' if classified(curve) else 'loss'} over training{escape(where)}."
     return image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), lambda plot: caption, both=True)
 
 
-def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
+def _default(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...]:
     if measure.scope == at.scope:
-        return (at.get(measure.name),)
-    return ({layer.hook_point: layer.get(measure.name) for layer in at.layers} or None,)
+        own = at.get(measure.name)
+        return (own if own is None or at.scope != "layer" else own.assign_attrs(axis=at.axis),)
+    further = COMPARED.get(str(picture.form), ())
+    each = [{layer.hook_point: layer.get(name) for layer in at.layers} for name in (measure.name, *further)]
+    return (each[0] or None, *(one for one in each[1:] if all(value is not None for value in one.values())))
 
 
-def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[str, Any]) -> str:
-    """A picture with its caption: what to look at, the null, and on how many images; empty where something is not there to be drawn."""
+def _channel(unit: re.Match[str]) -> str:
+    return "Channel" if unit[1] == "U" else "channel"
+
+
+def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[str, Any], *, axis: str = "unit") -> str:
+    """A picture with its caption: what to look at, the null, and on how many images; empty where something is not there to be drawn.
+    ``axis``: ``channel`` for a layer of channels, which the caption then names so.
+    """
     every = list(given.values() if isinstance(given, Mapping) else given)
     results = [value for each in every for value in (each.values() if isinstance(each, dict) else [each])]
     if not results or any(value is None for value in results):
@@ -107,15 +131,18 @@ def draw(measure: Measure, picture: Picture, given: tuple[Any, ...] | Mapping[st
     attrs: Mapping[str, Any] = next(
         (value.attrs for value in results if "n_examples" in getattr(value, "attrs", {})), {}
     )
-    null = str(attrs.get("null", ""))
+    name = str(picture.form)
+    null = NULLS.get(name, str(attrs.get("null", "")))
 
     def caption(plot: plots.Plot) -> str:
         parts = [
             picture.caption,
+            REMARKS.get(name, ""),
             "" if not null or null.startswith("none") else f"Null{' (gray)' * has_band(plot)}: {null}.",
             f"{count(attrs['n_examples'], 'images')}." if attrs.get("n_examples", 0) > 0 else "",
         ]
-        return escape(" ".join(part for part in parts if part))
+        words = " ".join(part for part in parts if part)
+        return escape(re.sub(r"\b([Uu])nit(?=s?\b)", _channel, words) if axis == "channel" else words)
 
     if isinstance(picture.form, str):  # one of ours, which can be drawn for a column
         options = {**options, "narrow": True, **TESTED.get(picture.form, {})}

@@ -72,7 +72,7 @@ class Explorer:
         curves = look.get("causal.cumulative_ablation") if look else None
         if look is None or curves is None:
             return []
-        gap = (curves["accuracy"].sel(order="most selective first") - curves["random_accuracy"].mean("draw")).values
+        gap = (curves["accuracy"].sel(order="highest AUC first") - curves["random_accuracy"].mean("draw")).values
         share = float(curves["share"][np.abs(gap).argmax()])
         found: list[tuple[str, int | None]] = []
         for layer in look.layers:

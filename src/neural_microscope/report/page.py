@@ -21,14 +21,16 @@ from .replayed import Told
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
 
 QUANTITIES = {
-    "selective units matter together": "mean accuracy over the curve",
+    "selective units matter together": "accuracy over all shares ablated",
     "confidence differs from accuracy": "accuracy on the probe images",
     "the network generalizes": "test accuracy",
     "classes are learned at different times": "variance explained by class",
     "single units differ from random directions": "difference in mean AUC",
     "learning makes units class-selective": "mean AUC",
+    "same-class neighbor purity rises": "neighbors of the same class",
+    "within-class variability shrinks": "variance within / between classes",
     "a unit prefers a class": "units shown, of those judged",
-    "geometry is present at initialization": "share of the geometry (without its first principal component)",
+    "geometry is present at initialization": "share of the final arrangement of the images (without its first principal component)",
 }
 """The effects that their units alone don't name, by the rule."""
 QUESTIONS = {"units recur on other seeds": "Do units recur on other seeds?"}

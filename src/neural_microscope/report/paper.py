@@ -202,7 +202,7 @@ def described(looks: Sequence[FirstLook], found: Sequence[Claim]) -> tuple[list[
     after = [
         "P values were corrected within a question by Holm's procedure, or by a fixed sequence of tests, and over the questions by "
         f"Bonferroni's, so that the probability of any false claim about a network is at most 5%{together}.",
-        "Where a null names a law or a fitted tail, P was computed from it and can be smaller than a count of the draws would allow.",
+        "Where a null names a law or a fitted tail, P was computed from that distribution and can be smaller than 1 / the number of draws.",
         "A unit's class, and its place in the order of tests, were chosen on one half of the images and judged on the other.",
     ]
     return before, questions, after

@@ -45,11 +45,14 @@ NAMES = {
     "two_nn": "TwoNN",
 }
 """Columns whose names do not say enough, or not in words; before one that is a measure's alone stands the measure."""
+NO_CLASS = -1
+"""The preferred class of a unit that has none."""
 RANGES = {"dynamics.gradient_flow": "95% of the steps"}
 """The meaning of a range, of measures that have no intervals."""
 OF_UNITS = {
-    "class": "the class whose images the unit separates best from all others",
-    "AUC": "how well it separates them: the chance that an image of the class activates it more than another image (0.5: a coin)",
+    "class": "the preferred class, the one whose images activate it most on average",
+    "AUC": "how well it separates that class from all others: the chance that an image of it activates the unit more than another "
+    "image does (0.5: a coin)",
     "95% interval": "of the value before it, over images",
     "same rank, untrained": "95% range of the unit of the same rank in untrained networks, on a part of the images (so ranks may differ "
     "from those here)",
@@ -58,8 +61,9 @@ OF_UNITS = {
     "loss increase (nats)": "the rise of the mean loss on the probe images when the unit is set to 0",
     "random directions": "95% range of that rise for random directions of equal norm",
     "class with the largest accuracy drop": "and by how much its accuracy falls when the unit is set to 0",
-    "verdict, corrected p": "shown where p, corrected for all claims about the network, is below 0.05; of loss increases "
-    "a unit after the first that fails has 1",
+    "verdict, corrected p": "shown where p, corrected for all claims about the network, is below 0.05; it can be above where the AUC "
+    "lies beyond the range in its row, as the correction asks for more. Loss increases are tested in order until a unit fails; those after "
+    "it have 1",
 }
 """The columns of units, and what they hold."""
 _PARTS = re.compile(r"_(?:null_|floor_)?(?:low|high)$|_[pq]$|_shown$")
@@ -122,7 +126,7 @@ def of_results(
     heads = [*dict.fromkeys(head for row in rows for head in row)]
     names = [_name(head, measure) for head in heads]
     text = aligned(names, [[row.get(head, np.nan) for head in heads] for row in rows])
-    return text + (f"\n{count(cut, 'more rows')}; the Python call gives all" if cut else "")
+    return text + (f"\n{count(cut, 'more rows')}; nm.analysis.{measure} gives all" if cut else "")
 
 
 def _name(head: str, measure: str) -> str:
@@ -222,7 +226,8 @@ def _labels(table: xr.Dataset, dim: str) -> list[object]:
 def _values(one: Mapping[str, np.ndarray], bases: Sequence[str], place: tuple[int, ...]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in bases:
-        found[name] = _exact(one[name][place])
+        value = _exact(one[name][place])
+        found[name] = "–" if name.startswith("preferred") and value == NO_CLASS else value
         for kind, told in (("", "95% interval"), ("_null", "null"), ("_floor", "floor")):
             ends = [f"{name}{kind}_{end}" for end in ("low", "high")]
             if all(end in one for end in ends):

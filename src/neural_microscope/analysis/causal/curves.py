@@ -191,7 +191,7 @@ def _table(curves: np.ndarray, at: np.ndarray, names: list[str]) -> xr.Dataset:
 
 @of(cumulative_ablation).on("network")
 def _cumulative(at: Any) -> xr.Dataset | None:
-    """Units ablated one after the other, the same share of every hidden layer: the most selective first, the largest loss increase
+    """Units ablated one after the other, the same share of every hidden layer: the highest AUC first, the largest loss increase
     first, or at random.
     """
     if not at.layers:
@@ -203,8 +203,8 @@ def _cumulative(at: Any) -> xr.Dataset | None:
         [layer["causal.ablate_all"]["loss_change"].values[:, choose].mean(1) for layer in at.layers]
     )
     orders = {
-        "most selective first": np.argsort(-selective, kind="stable"),
-        "least selective first": np.argsort(selective, kind="stable"),
+        "highest AUC first": np.argsort(-selective, kind="stable"),
+        "lowest AUC first": np.argsort(selective, kind="stable"),
         "largest loss increase first": np.argsort(-costly, kind="stable"),
     }
     judged = at.run.probe.subset(judge)  # images not used to choose an order

@@ -36,8 +36,9 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
             "active": active[0],
             "active_untrained": active[1],
         },
-        evidence=f"On all {{probed:,}}: {{beyond:,}} of {{active:,}} judged {layer.axis}s exceed shuffled labels (5% false-discovery "
-        "rate), at initialization {beyond_untrained:,} of {active_untrained:,}, as images of one class look alike.",
+        evidence=f"On all {{probed:,}}: {{beyond:,}} of {{active:,}} judged {layer.axis}s exceed shuffled labels (one-sided, 5% "
+        "false-discovery rate); at initialization {beyond_untrained:,} of {active_untrained:,} (images of one class look alike, so "
+        f"untrained {layer.axis}s can separate them too).",
         units="AUC",
         call=f'nm.analysis.selectivity.class_selectivity(run.activations("{layer.hook_point}"))',
     )
@@ -57,10 +58,10 @@ def link(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "link",
         side="both",
-        yes=f"ablating the more selective {layer.axis}s one by one raises the loss "
+        yes=f"ablating {layer.axis}s of higher AUC one by one raises the loss "
         f"{'more' if layer['controls.untrained_networks']['link'] > 0 else 'less'} (rank correlation of AUC and loss increase {{link:3}} "
         "on {compared:#image}).",
-        no=f"ablating the more selective {layer.axis}s one by one is not shown to raise the loss more or less (rank correlation of AUC "
+        no=f"ablating {layer.axis}s of higher AUC one by one is not shown to raise the loss more or less (rank correlation of AUC "
         "and loss increase {link:3} on {compared:#image}).",
         numbers={"rho": rho, "rho_low": low, "rho_high": high, "judged": n},
         evidence=f"On all {{probed:,}} images {{rho:3}} (95% interval over {{judged:#{layer.axis}}} {{rho_low:3}} to {{rho_high:3}}).",
@@ -74,10 +75,12 @@ def link(layer: LayerLook) -> Iterator[Claim]:
 
 @of(selectivity.basis_comparison).rule(
     "single units differ from random directions",
-    "Has learning made units more or less selective than mixtures of units?",
+    "Has learning made units more or less class-selective than random directions?",
 )
 def privileged(layer: LayerLook) -> Iterator[Claim]:
-    """The units' mean AUC minus that of rotated axes, compared with the same gap of untrained networks and under shuffled labels."""
+    """The units' mean AUC minus that of random directions (the axes of random rotations of the layer), compared with the same difference
+    in untrained networks and under shuffled labels.
+    """
     table = layer["selectivity.basis_comparison"].isel(basis=0)
     control = layer["controls.untrained_networks"]
     more = bool(control["auc_gap"] > control["auc_gap_untrained"].mean())
@@ -90,8 +93,9 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions "
         "(difference in mean AUC {auc_gap:3} on {compared:#image}).",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"On all {{probed:,}}, a {layer.axis}'s mean AUC in either direction, with class and sign chosen on one half and judged "
-        f"on the other, is {{auc:3}}, that of axes of random rotations {{auc_null_low:3}} to {{auc_null_high:3}}.",
+        evidence=f"On all {{probed:,}}, where a low activation counts as a response too, the {layer.axis}s' mean AUC is {{auc:3}}, that of "
+        "random directions {auc_null_low:3} to {auc_null_high:3}; the test is of how this difference compares with that of untrained "
+        "networks.",
         units="AUC",
         call=f'nm.analysis.selectivity.basis_comparison(run.activations("{layer.hook_point}"))',
     )
@@ -106,11 +110,13 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         layer,
         "purity",
         side="above",
-        yes="same-class neighbor purity rises to {purity:3} (on {compared:#image}).",
-        no="same-class neighbor purity is not shown to rise ({purity:3} on {compared:#image}).",
+        digits="1%",
+        yes="same-class neighbor purity rises: of an image's 10 nearest neighbors {purity:1%} have its class (on {compared:#image}).",
+        no="same-class neighbor purity is not shown to rise (of an image's 10 nearest neighbors {purity:1%} have its class, on "
+        "{compared:#image}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="On all {probed:,}, whose neighbors lie closer: {end:3} (95% interval {end_low:3} to {end_high:3}), at initialization "
-        "{start:3}.",
+        evidence="Among all {probed:,} images, which have nearer neighbors, {end:1%} (95% interval {end_low:1%} to {end_high:1%}), at "
+        "initialization {start:1%}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )

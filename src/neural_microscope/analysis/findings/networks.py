@@ -126,7 +126,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="some classes are learned earlier than others: class explains {between:1%} of the variance in order.",
+        yes="some classes are learned earlier than others (class explains {between:1%} of the variance in the order of learning).",
         no="no class is shown to be learned earlier than others.",
         numbers={
             "first": first,
@@ -233,6 +233,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
         "log_spread",
         side="below",
         shown_as=np.exp,
+        digits="g",
         hook_point=look.layers[-1].hook_point,
         yes="within-class variability shrinks: in the last hidden layer the variance within classes is {log_spread:g} times that between "
         "them ({compared:#image}).",
@@ -244,7 +245,8 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
             "ratio_low": float(table["nc1_trace_change_low"]),
             "ratio_high": float(table["nc1_trace_change_high"]),
         },
-        evidence="On all {probed:,} images {end:g}, {ratio:2} times (95% interval {ratio_low:2} to {ratio_high:2}) the initial {start:g}.",
+        evidence="On all {probed:,} images it goes from {start:g} at initialization to {end:g}, {ratio:2} times as much (95% interval "
+        "{ratio_low:2} to {ratio_high:2}).",
         units="tr Sw / tr Sb",
         call=f'nm.analysis.geometry.neural_collapse(run.activations("{look.layers[-1].hook_point}"), logits=run.activations("logits"))',
     )
@@ -264,23 +266,22 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     curves = look["causal.cumulative_ablation"]
     if curves is None:
         return
-    area, drawn = float(curves["auc"].sel(order="most selective first")), curves["random_auc"].values
+    area, drawn = float(curves["auc"].sel(order="highest AUC first")), curves["random_auc"].values
     law = statistics.networks(np.asarray(area), drawn, side="both")
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
     yield tested(
-        yes=f"ablating each layer's units of the highest AUC first lowers accuracy {'more' if worse else 'less'} than "
-        "random order does.",
-        no="ablating each layer's units of the highest AUC first is not shown to lower accuracy more or less than ablating "
-        "them in random order.",
+        yes=f"units with a higher AUC matter {'more' if worse else 'less'} together: ablated first, they lower accuracy "
+        f"{'more' if worse else 'less'} than units in random order do.",
+        no="units with a higher AUC are not shown to matter more or less together (ablated first, compared with random order).",
         numbers={
             "area": area,
             "area_null_low": float(law.low),
             "area_null_high": float(law.high),
-            "least_first": float(curves["auc"].sel(order="least selective first")),
+            "least_first": float(curves["auc"].sel(order="lowest AUC first")),
         },
         effect="area",
-        evidence="Mean accuracy over the ablation curve {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
+        evidence="Accuracy, averaged over the shares of units ablated, {area:1%}; random orders {area_null_low:1%} to {area_null_high:1%} "
         "(two-sided); the lowest AUC first {least_first:1%} (not tested). Every order ablates the same share of each hidden layer.",
         null=f"{len(drawn)} random orders, each with the same share of every layer (Student's t)",
         p=float(law.p),
@@ -299,9 +300,13 @@ def controlled(
     numbers: dict[str, float],
     evidence: str,
     shown_as: Callable[[Any], Any] = float,
+    digits: str = "3",
     **words: object,
 ) -> Claim:
-    """A claim about a statistic of `untrained_networks` that must lie beyond untrained networks' and beyond shuffled labels', both."""
+    """A claim about a statistic of `untrained_networks` that must lie beyond untrained networks' and beyond shuffled labels', both.
+
+    ``digits``: the format of its values, see `claim.fill`.
+    """
     control = layer["controls.untrained_networks"]
     own, size = control[name].values, int(control.attrs["n_examples"])
     samples = [control[f"{name}_{kind}"].values for kind in ("untrained", "shuffled")]
@@ -322,8 +327,8 @@ def controlled(
 
     said = (
         "On the same images: untrained networks "
-        f"{{{name}_null_low:{3 if shown_as is float else 'g'}}} to {{{name}_null_high:{3 if shown_as is float else 'g'}}}, shuffled labels "
-        f"{{{name}_shuffled_low:{3 if shown_as is float else 'g'}}} to {{{name}_shuffled_high:{3 if shown_as is float else 'g'}}}"
+        f"{{{name}_null_low:{digits}}} to {{{name}_null_high:{digits}}}, shuffled labels "
+        f"{{{name}_shuffled_low:{digits}}} to {{{name}_shuffled_high:{digits}}}"
         f"{' (two-sided)' if side == 'both' else ''}."
     )
     return tested(

@@ -20,7 +20,7 @@ from ...run import Run, same_but_seed
 from ...statistics import ALPHA
 from .. import similarity
 from ..look import FirstLook, LayerLook, Progress, Unmeasured
-from ..look.looks import looked_for, recalled
+from ..look.computing import looked_for, recalled
 
 STRONGEST = 2
 """The number of a layer's units that a page lists first, for each rule."""
@@ -82,6 +82,15 @@ def counted(claims: Sequence[Claim]) -> list[Claim]:
     return [_count(group) for group in groups.values()]
 
 
+def _of_units(rule: str) -> str:
+    """A rule about units, to follow "is shown": ``to matter`` of "a unit matters"; of another form the rule in quotes."""
+    if not rule.startswith("a unit "):
+        return f"(“{rule}”)"
+    verb, *rest = rule.split()[2:]
+    more = " more than untrained ones do" * (verb == "prefers")
+    return " ".join(["to", {"has": "have"}.get(verb, verb[:-1]), *rest]) + more
+
+
 def _count(group: Sequence[Claim]) -> Claim:
     def distance(claim: Claim) -> tuple[float, float]:
         return float(np.nan_to_num(claim.corrected, nan=2.0)), -float(
@@ -90,16 +99,12 @@ def _count(group: Sequence[Claim]) -> Claim:
 
     closest = min(group, key=distance)
     units, axis = [claim.unit for claim in group if claim.shown], closest.axis
-    told = f"""{
-        " ".join(["to", {"has": "have"}.get(verb := closest.rule.split()[2], verb[:-1]), *closest.rule.split()[3:]])
-        if closest.rule.startswith("a unit ")
-        else ""
-    }{" more than untrained ones do" * ("prefers" in closest.rule)}"""
+    told = _of_units(closest.rule)
     return replace(
         closest,
         unit=None,
-        yes=f"{{shown:,}} of {{asked:#judged {axis}}} {{shown:is|are}} shown {told or f'(“{closest.rule}”)'}{{units}}.",
-        no=f"no {axis} is shown {told or f'(“{closest.rule}”)'} ({{asked:,}} judged).",
+        yes=f"{{shown:,}} of {{asked:#judged {axis}}} {{shown:is|are}} shown {told}{{units}}.",
+        no=f"no {axis} is shown {told} ({{asked:,}} judged).",
         numbers={
             "shown": len(units),
             "asked": len(group),
@@ -108,7 +113,7 @@ def _count(group: Sequence[Claim]) -> Claim:
         },
         effect="shown",
         evidence=f"Smallest p: {axis} {{unit:,}}"
-        f"{f' (of random directions, counting every {axis} of the layer)' * (closest.place is not None)}.",
+        f"{f' (against random directions corrected over the {axis}s of the layer)' * (closest.place is not None)}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",
@@ -171,8 +176,8 @@ def seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
     """
     if all(len(group) == 1 for group in groups):
         one = (
-            "One seed of each network, so nothing is replicated: other seeds may differ by more than the 95% intervals, which are over "
-            "images."
+            "One seed of each network, so nothing is replicated. The 95% intervals are over test images; other seeds may differ by "
+            "more."
         )
         return [say("seeds", one, seeds=1)]
     more = "{seeds:#seed}; each claim states on how many it is shown."

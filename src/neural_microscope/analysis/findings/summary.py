@@ -84,7 +84,7 @@ def _clearest(claims: Sequence[Claim], network: str) -> str:
         return ""
     where = first[0].where.removeprefix(network).strip()
     said = first[0].sentence.removesuffix(".").replace("{", "{{").replace("}", "}}")
-    return f", the clearest: {f'in {where}, ' * bool(where)}{said}"
+    return f", most clearly that {f'in {where}, ' * bool(where)}{said}"
 
 
 def _candidates(claims: Iterable[Claim]) -> Iterator[Claim]:
@@ -122,12 +122,12 @@ def verdicts(claims: Sequence[Claim]) -> list[Claim]:
         first = ""
         if general is not None:  # that it is above chance goes without saying
             first = "test accuracy {accuracy:2%}; " if general.shown else f"{general.no.removesuffix('.')}; "
-        rest, further = "no other question was asked.", "further " * bool(general)
+        rest, further = "no other question was asked.", "other " * bool(general)
         if shown:
             some = (
-                f"{{answers:,}} of {{asked:,}} {further}{{asked:question|questions}} {{answers:has|have}} a result"
+                f"{{answers:,}} of {{asked:,}} {further}{{asked:question|questions}} {{answers:shows|show}} an effect"
                 if any(shown.values())
-                else f"no result is shown for {{asked:,}} {further}{{asked:question|questions}}"
+                else f"no effect is shown for {{asked:,}} {further}{{asked:question|questions}}"
             )
             rest = f"{some}{_clearest(claims, network)}."
         numbers = {

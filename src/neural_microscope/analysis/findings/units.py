@@ -69,7 +69,7 @@ def _top(labels: np.ndarray) -> dict[str, float]:
     },
 )
 def prefers(layer: LayerLook) -> Iterator[Claim]:
-    """AUC of a unit's preferred class, compared with random groups of as many images, and with the unit of the same rank in untrained
+    """AUC of a unit's preferred class, compared with random images in place of the class, and with the unit of the same rank in untrained
     networks: images of one class look alike, so an untrained unit separates them too. Both must be exceeded.
 
     ``auc_chosen``, ``auc_judged``: on each half alone.
@@ -102,7 +102,7 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
                 "auc_judged": float(judged[unit]),
             },
             effect="auc",
-            evidence="95% interval {auc_low:2} to {auc_high:2}; random groups of as many images {auc_null_low:2} to "
+            evidence="95% interval {auc_low:2} to {auc_high:2}; random images in place of the class {auc_null_low:2} to "
             f"{{auc_null_high:2}}; the {layer.axis} of the same rank by AUC in untrained networks {{auc_untrained_low:2}} to "
             "{auc_untrained_high:2}."
             + (
@@ -110,9 +110,9 @@ def prefers(layer: LayerLook) -> Iterator[Claim]:
                 if math.isnan(since)
                 else f" It lies beyond shuffled labels from {'initialization' if since == 0 else '{since:step}'} on."
             ),
-            null=f"random groups of as many images; the unit of the same rank by AUC in each of "
+            null=f"random images in place of the class; the unit of the same rank by AUC in each of "
             f"{control.sizes['network']} untrained networks (Student's t)",
-            p={"random groups of as many images": one["auc_p"], "untrained networks": law.p[unit]},
+            p={"random images in place of the class": one["auc_p"], "untrained networks": law.p[unit]},
             floor=float(table["auc_p"].attrs.get("floor", 0.0)),
             n=int(table.attrs["n_examples"]),
             units="AUC",
@@ -172,8 +172,9 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
         yield tested(
             unit=unit,
             place=int(places[unit]),
-            yes=f"ablating {layer.axis} {{unit:,}} raises the loss of {{own:3}} by {{loss:3}} nats.",
-            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: ablated, the loss of {{own:3}} {{loss:rises3}} nats.",
+            yes=f"ablating {layer.axis} {{unit:,}} raises the loss by {{loss:3}} nats, from {{own:3}}.",
+            no=f"{layer.axis} {{unit:,}} is not shown to matter by itself: when it is ablated, the loss {{loss:rises3}} nats, from "
+            "{own:3}.",
             numbers={
                 "unit": unit,
                 "own": effects.attrs["loss"],

@@ -85,7 +85,7 @@ def _top_images(at: Any) -> dict[str, Any]:
 of(top_examples).picture(
     "top_images",
     "The units whose ablation raises the loss most, the strongest image first. These few images may be of another class than the unit's "
-    "preferred class, which is found from all images.",
+    "preferred class, that of the highest mean over all images.",
     more=True,
     takes=_top_images,
 )
@@ -179,7 +179,8 @@ def _across(at: Any) -> Iterator[Claim]:
 
 of(quantile_examples).picture(
     "quantile_strips",
-    "The units whose ablation raises the loss most. The strongest images alone are a small part of all that a unit responds to.",
+    "The units whose ablation raises the loss most, each with images across its range: the top images alone are a small part of what a "
+    "unit responds to.",
     takes=lambda at: {
         "images": at.run.probe.images,
         "strips": at["selectivity.quantile_examples"],

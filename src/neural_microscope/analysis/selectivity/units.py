@@ -159,8 +159,8 @@ of(class_selectivity).on("layer")(lambda at: class_selectivity(at.trained))
 of(class_selectivity).on("layer", "untrained")(lambda at: class_selectivity(at.acts.isel(snapshot=0), draws=20))
 of(class_selectivity).picture(
     "selectivity",
-    "Each unit's preferred class, chosen on one half of the images and judged on the other; lines: intervals over images. "
-    "Ticks: the units of the untrained network.",
+    "Digit: the class of a unit's highest mean on one half of the images; its AUC is from the other half. Upright lines: 95% intervals of "
+    "the loss increase. Dashed: the units' mean AUC. Ticks: units of the untrained network, the long one their mean.",
     part="units",
     takes=lambda at: {
         "table": at["selectivity.class_selectivity"],
