@@ -42,12 +42,12 @@ def test_the_sentence_is_chosen_by_the_verdict_and_its_sign_by_the_number() -> N
 def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_been() -> None:
     claim = judge([replace(ONE, p=0.2)], 5)[0]
     assert claim.least == pytest.approx(2 * 0.05 / 5)
-    assert claim.reasons.endswith("1 image. At 0.020 nats or above it would have been shown.")
+    assert claim.reasons.endswith("1 image. It would have been shown at 0.020 nats or above.")
     band = replace(ONE, p=0.2, numbers={**ONE.numbers, "loss_null_low": 0.5, "loss_null_high": 0.6})
-    assert judge([band], 5)[0].reasons.endswith("At 0.020 nats or below it would have been shown.")
+    assert judge([band], 5)[0].reasons.endswith("It would have been shown at 0.020 nats or below.")
     both = replace(ONE, p=0.2, evidence="Random orders 0.1 to 0.2 (two-sided).")
     assert judge([both], 5)[0].reasons.endswith(
-        "At 0.020 nats or above, or as far beyond the other end of the null, it would have been shown."
+        "It would have been shown at 0.020 nats or above, or as far on the other side of the null."
     )
     # In a fixed sequence it is one of several conditions.
     every = (

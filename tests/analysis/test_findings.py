@@ -118,7 +118,7 @@ def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_ef
     (claim,) = judge([claim], families=1)
     assert claim.least == pytest.approx(np.sign(own) * bound)
     side = f"{fill('{x:2}', {'x': claim.least})} or {'below' if own < 0 else 'above'}"
-    assert f"At {side}, or as far beyond the other end of the null, it would have been shown." in claim.reasons
+    assert f"It would have been shown at {side}, or as far on the other side of the null." in claim.reasons
 
 
 def test_a_null_ends_where_its_measure_ends() -> None:
@@ -274,16 +274,16 @@ def test_a_verdict_counts_the_questions_that_have_an_answer() -> None:
         planted("b", 1.0, shown=False),
     ]
     (told,) = verdicts(claims)
-    assert told.sentence == "test accuracy 97.00%; 1 of 2 further questions has a result, the clearest: in l0, x."
+    assert told.sentence == "test accuracy 97.00%; 1 of 2 other questions shows an effect, most clearly that in l0, x."
     (module,) = verdicts(claims[1:])
-    assert module.sentence == "1 of 2 questions has a result, the clearest: in l0, x."
+    assert module.sentence == "1 of 2 questions shows an effect, most clearly that in l0, x."
     stronger = replace(planted("c", 20.0), yes="{{x}} is {x:g}.")
     (two,) = verdicts([*claims, stronger])
-    assert two.sentence.endswith("2 of 3 further questions have a result, the clearest: {x} is 20."), (
+    assert two.sentence.endswith("2 of 3 other questions show an effect, most clearly that {x} is 20."), (
         "the strongest, its braces kept"
     )
     (none,) = verdicts([general, claims[3]])
-    assert none.sentence == "test accuracy 97.00%; no result is shown for 1 further question."
+    assert none.sentence == "test accuracy 97.00%; no effect is shown for 1 other question."
     (alone,) = verdicts([general])
     assert alone.sentence == "test accuracy 97.00%; no other question was asked."
 
@@ -366,7 +366,7 @@ def test_the_loss_increase_of_a_unit_stands_beside_the_loss_of_the_network(looks
     own = float(torch.nn.functional.cross_entropy(logits, run.probe.label_tensor()))
     for claim in told:
         assert claim.numbers["own"] == pytest.approx(own, rel=1e-5)
-        assert all(f" the loss of {own:.3f} " in fill(told, claim.numbers) for told in (claim.yes, claim.no))
+        assert all(fill(told, claim.numbers).endswith(f" nats, from {own:.3f}.") for told in (claim.yes, claim.no))
 
 
 def test_the_geometry_at_initialization_is_told_without_its_first_component_too(looks: list[FirstLook]) -> None:

@@ -23,6 +23,7 @@ from neural_microscope.glossary import glosses
 from neural_microscope.measure import MEASURES, every, rules
 from neural_microscope.report import bibtex, compose
 from neural_microscope.report.body import WORDS
+from neural_microscope.report.cards import LEGEND
 from neural_microscope.report.paper import described
 from neural_microscope.report.tables import OF_UNITS
 
@@ -88,6 +89,8 @@ def test_every_number_of_the_document_lies_in_an_element_that_names_its_claims(
             assert text.lower() in notes, text
         elif text in paper:
             assert inside(above, "about")
+        elif classed(above, "legend"):
+            assert text == LEGEND
         elif classed(above, "lines"):  # what columns hold
             assert {*numbers(text)} <= {*numbers(defined)}, text
         elif tag == "td" and inside(above, "about"):
@@ -161,7 +164,7 @@ def test_the_cells_of_a_table_of_results_are_values_of_its_measure(page: Path, l
                 results += [one for key, one in place.results.items() if key.split("/")[0] == measure.name]
             known = shown_of(results)
             for line in table.splitlines()[1:]:
-                for word in [] if line.endswith("the Python call gives all") else line.split():
+                for word in [] if line.endswith(" gives all") else line.split():
                     if re.search(r"\d", word) and not word.startswith("layers."):
                         checked += 1
                         assert word in known, (measure.name, line)

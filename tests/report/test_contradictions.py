@@ -108,7 +108,7 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     """Class 0 has all its images right at step 0; of the others 2 comes first; where classes tie, all are named."""
     one = _order([0.0, 30.0, 4.0, 9.0])
     assert (
-        one.sentence == "some classes are learned earlier than others: class explains 100.0% of the variance in order."
+        one.sentence == "some classes are learned earlier than others (class explains 100.0% of the variance in the order of learning)."
     )
     assert "First to have half of their images learned: class 2 (step 4); last: class 1 (step 30)." in one.reasons
     tie = _order([0.0, 30.0, 4.0, 4.0])

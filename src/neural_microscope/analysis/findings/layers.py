@@ -111,8 +111,8 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         "purity",
         side="above",
         digits="1%",
-        yes="same-class neighbor purity rises: of an image's 10 nearest neighbors {purity:1%} have its class (on {compared:#image}).",
-        no="same-class neighbor purity is not shown to rise (of an image's 10 nearest neighbors {purity:1%} have its class, on "
+        yes="same-class neighbor purity rises: {purity:1%} of an image's nearest neighbors have its class (on {compared:#image}).",
+        no="same-class neighbor purity is not shown to rise ({purity:1%} of an image's nearest neighbors have its class, on "
         "{compared:#image}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
         evidence="Among all {probed:,} images, which have nearer neighbors, {end:1%} (95% interval {end_low:1%} to {end_high:1%}), at "
