@@ -306,7 +306,7 @@ def test_a_mission_shows_the_counts_of_both_halves_and_where_it_can_be_seen(
         table = [numbers(row) for row in outcome.locator("tbody tr").all_inner_texts()]
         for row, expected in zip(table, rows, strict=True):
             assert row == pytest.approx(expected, abs=0.0051)
-        outcome.get_by_role("button", name="Ablate it in the network").click()
+        outcome.get_by_role("button", name="See it in the network: ablate it").click()
         tab.locator(".card h2", has_text=re.compile(rf"unit {unit}$")).wait_for()
 
 

@@ -134,7 +134,9 @@ def test_the_window_slides_and_goes_where_the_map_is_clicked(explorer: Path, ope
     tab = opened(explorer, f"#i={IMAGE}&s=1.0.1", reduced_motion="no-preference")
     place = step_inside(tab)
     slider = place.get_by_role("slider")
-    expect(place).to_contain_text("Colors: blue is negative, orange is positive, pale is 0; an image is ink.")
+    expect(place).to_contain_text(
+        "Colors: blue is negative, orange is positive, 0 has the page's color; an image is ink."
+    )
     for number in place.locator(".grid").nth(1).locator(":scope > span").all():
         hue = "negative" if number.inner_text().startswith("−") else "positive"
         assert f"--hue: var(--{hue})" in (number.get_attribute("style") or "") or float(number.inner_text()) == 0

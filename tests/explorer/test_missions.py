@@ -57,7 +57,7 @@ def test_what_a_mission_put_into_the_network_leaves_with_it(explorer: Path, open
     said = tab.locator("#app > .told")
 
     def see(own: bool) -> None:
-        tab.get_by_role("button", name=re.compile(r"^Ablate these \d+ in the network")).click()
+        tab.get_by_role("button", name=re.compile(r"^See it in the network: ablate these \d+")).click()
         expect(said).to_have_text("Your changes were removed; Undo brings them back." if own else "")
         address(tab, "g=1")
         assert tab.locator(".tile.in-set").count() > 0
@@ -99,10 +99,13 @@ def test_a_mission_ablates_the_unit_it_speaks_of_and_puts_image_and_snapshot_bac
     titles.nth(selective).click()
     tab.get_by_label("first").check()
     tab.get_by_role("button", name="Commit").click()
+    expect(tab.locator(".outcome summary").first).to_have_text(
+        re.compile(r"^\d+ claims? tested in Python; the verdict is “shown” for (none|it|all|\d+)$")
+    )
     term = tab.locator(".outcome").get_by_role("button", name="class selectivity")
     term.focus()
     expect(tab.locator(".outcome .tip.open").first).to_contain_text("How much more a unit responds to its class")
-    tab.get_by_role("button", name="Ablate it in the network").click()
+    tab.get_by_role("button", name="See it in the network: ablate it").click()
     unit = re.findall(r"s=(0\.\d\.\d+)&c=(0\.\d\.\d+)z", address(tab, "g=1"))
     assert unit
     assert unit[0][0] == unit[0][1]
@@ -115,7 +118,7 @@ def test_a_mission_ablates_the_unit_it_speaks_of_and_puts_image_and_snapshot_bac
     titles.nth(number_of(tab, "misclassify the same")).click()
     tab.locator(".mission input[type=number]").fill("40")
     tab.get_by_role("button", name="Commit").click()
-    tab.get_by_role("button", name="See it in the network").click()
+    tab.get_by_role("button", name="See it in the network", exact=True).click()
     address(tab, "g=1")
     tab.locator(".guide li button.link[aria-expanded=true]").click()
     address(tab, r"i=5&t=1\b")

@@ -37,7 +37,7 @@ def test_the_largest_activation_is_torchs_at_each_snapshot_and_an_early_one_is_v
     said = tab.locator(".layer h3 small").first
     expect(said).to_contain_text(f"0 to {tops[0][0]:.3g}")
     own = brightness(tab)
-    tab.get_by_label("Color scale").select_option("all snapshots")
+    tab.get_by_label("Colors scaled to").select_option("all snapshots")
     expect(said).to_contain_text(f"0 to {max(tops[0]):.3g}")
     assert "z=all" in address(tab)
     assert brightness(tab) > own + 5  # on a light page small activations are pale

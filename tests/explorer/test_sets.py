@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from in_page import FRAME, address, in_page
+from in_page import FRAME, address, in_page, panel
 from playwright.sync_api import Locator, Page, expect
 
 import neural_microscope as nm
@@ -299,3 +299,21 @@ def test_a_list_is_sorted_and_two_units_are_compared(explorer: Path, opened: Ope
     expect(columns).to_have_count(1)
     tab.keyboard.press("Control+z")
     expect(columns).to_have_count(2)
+
+
+def test_a_units_numbers_are_alike_on_its_card_in_the_list_and_beside_another(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#l=0.1.i&p=0.1.3_0.1.5&v=set")
+    for column, unit in enumerate((3, 5)):
+        panel(tab, "Set")
+        row = tab.locator(".units tbody tr").nth(unit)
+        listed = row.locator("td").all_inner_texts()[1:3]
+        pinned = tab.locator(".compared section").nth(column).locator("dd").all_inner_texts()[2:4]
+        row.locator("th button").click()
+        card = tab.locator(".card .measure")
+        values = [
+            card.and_(tab.locator(f'[data-measure="{name}"]')).locator("strong.value").inner_text()
+            for name in ("causal.ablate_all/loss_increase", "selectivity.class_selectivity/selectivity")
+        ]
+        assert pinned == values
+        assert listed[1] == values[1]
+        assert listed[0] == values[0] or (listed[0] == "0.000" and "0.001" in values[0])  # a bound

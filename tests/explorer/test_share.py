@@ -89,8 +89,6 @@ def test_the_link_opens_where_the_sender_reads(explorer: Path, opened: Opener) -
     again = opened(explorer, link, height=720)
     expect(again.locator(".card h3", has_text="Measures")).to_be_in_viewport()
     expect(again.locator(".card h3", has_text="Strongest")).not_to_be_in_viewport()
-    tab.locator(".inspector").evaluate("one => one.scrollTo(0, 0)")
-    tab.keyboard.press("Escape")
     assert "at=" not in copied(opened(explorer, "#s=0.1.4"))
 
 

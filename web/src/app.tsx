@@ -29,7 +29,7 @@ import { AT_FIRST, type ChangeItem, same, type State, type Tab, tabsOf, type Uni
 import { Copy, linkOf, Share, Told } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
-import { Time } from "./time";
+import { PHONE, Time } from "./time";
 import { words } from "./words";
 
 export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
@@ -47,7 +47,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
 
   const dark = useMedia("(prefers-color-scheme: dark)");
   const theme = useMemo(themeNow, [dark]);
-  const narrow = useMedia(NARROW);
+  const [narrow, phone] = [useMedia(NARROW), useMedia(PHONE)];
   const [hover, setHover] = useState<UnitPlace | null>(null);
   const ink = useRef<Ink>(null!);
   ink.current ??= new Ink();
@@ -290,6 +290,11 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     ),
     [state, several, !undo, !redo],
   );
+  const reading = () => (
+    <ul class="reading" aria-label={words.reading.title}>
+      {(["activation", "dead", "changed", "picked", "raises", "lowers", "earlier"] as const).map((name) => <li key={name} class={name}>{words.reading[name]}</li>)}
+    </ul>
+  );
   const filter = useMemo(() => <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />, [state, among]);
 
   return (
@@ -314,9 +319,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             onClear={onClear}
           />
           {filter}
-          <ul class="reading" aria-label={words.reading.title}>
-            {(["activation", "dead", "changed", "picked", "raises", "lowers", "earlier"] as const).map((name) => <li key={name} class={name}>{words.reading[name]}</li>)}
-          </ul>
+          {phone ? <Fold name="reading" summary={words.reading.title}>{reading}</Fold> : reading()}
           <footer>
             <Fold name="about" summary={words.top.about}>{() => <p class="quiet">{words.top.page(lab.images.count, lab.page.images.dataset)}</p>}</Fold>
           </footer>

@@ -74,14 +74,6 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
         <rect x="0" y="0" width={WIDTH} height={HEIGHT} fill-opacity="0" />
         <line x1={LEFT} x2={WIDTH - RIGHT} y1={y(0)} y2={y(0)} class="axis" />
         {[0, 1].map((share) => <text key={share} x={LEFT - 4} y={y(share) + 4} class="end">{words.pair.share(share)}</text>)}
-        <line x1={LEFT} x2={WIDTH - RIGHT} y1={y(bound)} y2={y(bound)} class="bound" />
-        <text x={WIDTH - RIGHT - 4} y={y(bound) - 4} class="end">{words.pair.share(bound)}</text>
-        {settled >= 0 && (
-          <g class="settled">
-            <line x1={x(steps[settled])} x2={x(steps[settled])} y1={TOP} y2={y(0)} class="bound" />
-            <text x={x(steps[settled]) + (x(steps[settled]) > WIDTH / 2 ? -4 : 4)} y={y(0.3)} class={x(steps[settled]) > WIDTH / 2 ? "end" : ""}>{words.pair.since(steps[settled])}</text>
-          </g>
-        )}
         {marks.map((step) => <text key={step} x={x(step)} y={HEIGHT - 4} text-anchor="middle">{grouped(step)}</text>)}
         <line x1={x(steps[here])} x2={x(steps[here])} y1="2" y2={y(0)} class="here" />
         {lines.map(({ from, as, kind, shares }, i) => (
@@ -91,6 +83,14 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
             <text x={WIDTH - RIGHT + 6} y={ends[i] + 4} class={kind === "own" ? "" : "ink"}>{words.pair.line(from, as)}</text>
           </g>
         ))}
+        <line x1={LEFT} x2={WIDTH - RIGHT} y1={y(bound)} y2={y(bound)} class="bound" />
+        <text x={WIDTH - RIGHT - 6} y={y(bound) - 4} class="end">{words.pair.share(bound)}</text>
+        {settled >= 0 && (
+          <g class="settled">
+            <line x1={x(steps[settled])} x2={x(steps[settled])} y1={TOP} y2={y(0)} class="bound" />
+            <text x={x(steps[settled]) + (x(steps[settled]) > WIDTH / 2 ? -4 : 4)} y={y(0.6)} class={x(steps[settled]) > WIDTH / 2 ? "end" : ""}>{words.pair.since(steps[settled])}</text>
+          </g>
+        )}
       </svg>
       <p class="quiet">{words.pair.rule(label === predicted)}</p>
       <Numbers

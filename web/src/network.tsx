@@ -220,7 +220,7 @@ function Layer(props: NetworkProps & { layer: string; place: number; fitted: Fit
 
 /** The prediction with and without the changes, also where a sheet covers the bars; or why it means nothing. */
 function Was({ before, now, blank }: { before: Float32Array | null; now: Float32Array; blank: boolean }): JSX.Element {
-  return <p class="was">{blank ? words.network.blank : before && words.network.was(predicted(now), predicted(before))}</p>;
+  return <p class="was">{blank ? words.network.blankBars : before && words.network.was(predicted(now), predicted(before))}</p>;
 }
 
 /** The predicted class and its probability. */
@@ -240,7 +240,7 @@ function Predicts({ lab, network, seen, unchanged, added, changed, blank }: Netw
       <p class="verdict">
         {words.network.predicts} {blank ? words.network.nothing : <strong>{called(best)}</strong>}
       </p>
-      <div class="bars" role="img" aria-label={blank ? words.network.blank : words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
+      <div class="bars" role="img" aria-label={blank ? words.network.blankBars : words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
         {Array.from(now, (p, label) => (
           <Bar key={label} label={label} best={!blank && label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
         ))}

@@ -26,7 +26,7 @@ const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]]; // by network
 /** Forward, backward, or paused. */
 type Way = 1 | -1 | 0;
 
-const PHONE = "(max-width: 46rem)";
+export const PHONE = "(max-width: 46rem)";
 
 export interface TimeProps {
   lab: Lab;
