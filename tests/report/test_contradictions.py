@@ -108,7 +108,8 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     """Class 0 has all its images right at step 0; of the others 2 comes first; where classes tie, all are named."""
     one = _order([0.0, 30.0, 4.0, 9.0])
     assert (
-        one.sentence == "some classes are learned earlier than others (class explains 100.0% of the variance in the order of learning)."
+        one.sentence
+        == "some classes are learned earlier than others (class explains 100.0% of the variance in the order of learning)."
     )
     assert "First to have half of their images learned: class 2 (step 4); last: class 1 (step 30)." in one.reasons
     tie = _order([0.0, 30.0, 4.0, 4.0])
@@ -138,8 +139,14 @@ def _order(times: list[float]) -> Claim:
 @pytest.mark.parametrize(
     ("rho", "said"),
     [
-        ((-0.42, -0.23, -0.10), "0 of 3 other measures (a, b, c) rank the units like the selectivity index does"),
-        ((0.42, 0.9, 0.02), "2 of 3 other measures (a, b, c) rank the units like the selectivity index does"),
+        (
+            (-0.42, -0.23, -0.10),
+            "0 of 3 other measures of selectivity (a, b, c) rank the units as the selectivity index does",
+        ),
+        (
+            (0.42, 0.9, 0.02),
+            "2 of 3 other measures of selectivity (a, b, c) rank the units as the selectivity index does",
+        ),
     ],
 )
 def test_measures_rank_units_like_the_selectivity_index_only_where_their_correlation_is_positive_and_beyond_chance(

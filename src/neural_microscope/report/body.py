@@ -25,16 +25,16 @@ NAMED = ' id="words"'
 """The address of the terms."""
 WORDS = (
     "shown, not shown",
-    "description",
     "null",
     "corrected p",
     "probe images",
     "snapshot",
     "unit, channel",
     "dead",
-    "hook point",
     "AUC",
     "selectivity index",
+    "silhouette, neighbor purity",
+    "calibration error",
     "learned at",
     "gated unit",
     "nats",
@@ -68,7 +68,7 @@ def head(page: Page) -> str:
     loud = "".join(f'<p class="loud">{escape(note[:1].upper() + note[1:])}</p>' for note in notes)
     trust = [c for c in page.claims if c.rule == RATE] + [c for c in page.claims if c.rule == "seeds" and not c.network]
     known = any(layer.short == "layers.0" for look in page.looks for layer in look.layers)
-    words = f'{" layers.0 is the first hidden layer." if known else ""} <a href="#words">Words</a>'
+    words = f'{" layers.0 is the first hidden layer." if known else ""} <a href="#words">Terms</a>'
     link = f'<p><a class="button" href="{NAME}">Open the explorer</a></p>' if page.explorer else ""
     return (
         f'<header id="top"><h1>What happens inside {escape(" and ".join("the " + n for n in names))}</h1>'
@@ -165,7 +165,7 @@ def about(page: Page) -> str:
     return (
         f'<section id="about">{heading(2, "about-this-page", "About this page")}{folded("The runs", table)}'
         f"{folded('Methods and citation', paper + citation)}"
-        f"{folded('Words', f'<dl>{glossary}</dl>', attributes=NAMED)}"
+        f"{folded('Terms', f'<dl>{glossary}</dl>', attributes=NAMED)}"
         f'<p class="quiet">Made by neural-microscope {escape(__version__)}. Self-contained: '
         "loads nothing from the web.</p></section>"
     )

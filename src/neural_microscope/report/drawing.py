@@ -79,7 +79,7 @@ def _given(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...] | Map
     if measure.name == PICTURED and picture.form == "weights" and at.scope == "network" and unpictured(at.run):
         return ()
     try:
-        return _default(measure, picture, at) if picture.takes is None else picture.takes(at)
+        return (*_default(measure, at), *_compared(picture, at)) if picture.takes is None else picture.takes(at)
     except Unmeasured:
         return ()
 
@@ -105,13 +105,21 @@ def _overview(look: FirstLook) -> str:
     return image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), lambda plot: caption, both=True)
 
 
-def _default(measure: Measure, picture: Picture, at: Any) -> tuple[Any, ...]:
+def _default(measure: Measure, at: Any) -> tuple[Any, ...]:
     if measure.scope == at.scope:
         own = at.get(measure.name)
         return (own if own is None or at.scope != "layer" else own.assign_attrs(axis=at.axis),)
-    further = COMPARED.get(str(picture.form), ())
-    each = [{layer.hook_point: layer.get(name) for layer in at.layers} for name in (measure.name, *further)]
-    return (each[0] or None, *(one for one in each[1:] if all(value is not None for value in one.values())))
+    return (_of_layers(measure.name, at) or None,)
+
+
+def _compared(picture: Picture, at: Any) -> list[dict[str, Any]]:
+    """The further results of `COMPARED`, those that all layers have."""
+    found = [_of_layers(name, at) for name in COMPARED.get(str(picture.form), ())]
+    return [one for one in found if all(value is not None for value in one.values())]
+
+
+def _of_layers(name: str, at: Any) -> dict[str, Any]:
+    return {layer.hook_point: layer.get(name) for layer in at.layers}
 
 
 def _channel(unit: re.Match[str]) -> str:

@@ -262,7 +262,7 @@ def meanings(doc: str, results: Iterable[xr.Dataset | xr.DataArray | None], meas
         name_alone = " " not in re.sub(r" \[[a-z, ]+\]", "", text)
         if not name_alone and known & {*re.findall(r"``(\w+)``", text)}:
             text = _ENDS.sub(lambda ends: f"its {(ends[1] or 'interval').rstrip('_')}", text)
-            text = re.sub(r" \[[a-z, ]+\]", "", re.sub(r"``(.+?)``", said, text))
+            text = re.sub(r" \[[a-z, ]+\]", "", re.sub(r"``(.+?)``", said, text)).replace(". its", ". Its")
             found.append(text.replace("`", "").replace("NaN", "–"))  # as `cell` prints it
     return found
 

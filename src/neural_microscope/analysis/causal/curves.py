@@ -74,7 +74,7 @@ def cumulative_ablation(
         * ``accuracy`` [order, bin], with ``accuracy_null_low``, ``accuracy_null_high`` [bin].
         * ``auc`` [order]: area under the accuracy (trapezoids, 0..1), with ``auc_null_low``, ``auc_null_high``;
           ``auc_p``, two-sided among the random orders, ``auc_q`` over the orders.
-        * ``random_accuracy`` [draw, bin], ``random_auc`` [draw]: the same of the random orders.
+        * ``random_accuracy`` [draw, bin], ``random_auc`` [draw]: the same for each random order.
 
     Raises:
         DataError: An invalid order, shares that do not rise from 0 to 1, or no draws; otherwise as `ablate_all`.

@@ -59,8 +59,8 @@ def clusters(
           class, b to the nearest other class (Rousseeuw 1987); -1..1, 0 for an image alone in its class.
           ``silhouette_low``, ``_high``: bootstrap over the images' own values.
         * ``purity``: share of an image's ``k`` nearest neighbors that have its class, 0..1. ``purity_low``, ``_high``:
-          a jackknife over images, t on the logit scale. NaN below 20 images or 10 per class;
-          NaN too with ``k`` = 1 and where all or no neighbors agree.
+          a jackknife over images, t on the logit scale. Not defined (NaN) below 20 images
+          or 10 per class, with ``k`` = 1, and where all or no neighbors agree.
         * Of both ``…_null_low``, ``…_null_high``, ``…_p``, one-sided.
 
 

@@ -62,7 +62,7 @@ def class_selectivity(acts: xr.DataArray, *, draws: int = 500, seed: int = 0) ->
           class mean is negative: the index is meant for activations of at least 0.
         * ``auc``: the probability that an example of that class activates the unit more than one of another class;
           0..1, 0.5 without preference, for activations of any sign.
-        * Both with 95% intervals ``…_low``, ``…_high`` over images of this network (score intervals, not symmetric),
+        * Of both ``…_low``, ``…_high``, 95% over images of this network (score intervals, not symmetric),
           from 20 active images and 10 of the class on; ``few``: units below, which have none.
         * ``precision``: share of the k strongest images of a half (k at most 60) that belong to the
           commonest class among the k strongest of the other (Zhou et al. 2015; high for many units, Gale et al. 2020).
@@ -322,9 +322,10 @@ def _agreeing(at: Any) -> Iterator[Claim]:
     like, unlike = int((rho > high).sum()), int((rho < low).sum())
     yield say(
         "agreement with the selectivity index",
-        f"{{like:,}} of {{size:,}} other measures ({', '.join(one['measure_b'].values.tolist()).replace('_', ' ')}) "
-        f"{{like:ranks|rank}} the {at.axis}s like the selectivity index does, "
-        f"beyond {at.axis}s in random order "
+        "{like:,} of {size:,} other measures of selectivity "
+        f"({', '.join(one['measure_b'].values.tolist()).replace('_', ' ').replace('auc', 'AUC')}) "
+        f"{{like:ranks|rank}} the {at.axis}s as the selectivity index does, "
+        "more than by chance "
         "(rank correlations {least:2} to {most:2})"
         + ("; {unlike:,} {unlike:ranks|rank} them the other way round." if unlike else "."),
         like=like,
