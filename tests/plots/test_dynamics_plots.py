@@ -109,7 +109,9 @@ def test_each_of_twenty_layers_has_a_panel_that_can_be_read(narrow: bool) -> Non
     assert (len(inches), min(inches) > 0.7) == (20, True)
 
 
-@pytest.mark.parametrize(("count", "axis"), [(2, "the 2 snapshots measured"), (4, "optimizer step (0: untrained)")])
+@pytest.mark.parametrize(
+    ("count", "axis"), [(2, "2 snapshots; lines only join them"), (4, "optimizer step (0: untrained)")]
+)
 def test_only_two_snapshots_stand_side_by_side(count: int, axis: str) -> None:
     table = dynamics.activity(exponential(count))
     assert plots.unit_states({"layers.0": table}).axes[0].get_xlabel() == axis

@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from neural_microscope import plots
 from neural_microscope.analysis import geometry
 from neural_microscope.plots import style
+from neural_microscope.statistics import networks
 
 STEPS = np.array([0, 1, 8, 64])
 LABELS = np.arange(80) % 4
@@ -29,6 +30,13 @@ LAST = LAYERS["layers.2.hook_post"]
 PCA = {name: geometry.pca(a, components=6) for name, a in LAYERS.items()}
 DIMENSION = {name: geometry.dimension(a, draws=3) for name, a in LAYERS.items()}
 CLUSTERS = {name: geometry.clusters(a, k=3, draws=5) for name, a in LAYERS.items()}
+CONTROLS = {
+    name: xr.Dataset(
+        {"purity": 0.3 + 0.2 * i, "purity_untrained": ("network", 0.1 * i + np.linspace(0.2, 0.3, 20))},
+        attrs={"n_examples": 30},
+    )
+    for i, name in enumerate(LAYERS)
+}
 WEIGHTS = xr.DataArray(np.random.default_rng(0).normal(size=(4, 4, 6)), dims=("snapshot", "class", "unit"))
 COLLAPSE = geometry.neural_collapse(LAST, WEIGHTS, draws=5)
 SUBSPACES = geometry.subspaces(
@@ -57,6 +65,7 @@ PICTURES: dict[str, Callable[..., plots.Plot]] = {
     "dimension_over_time": lambda **k: plots.dimension_over_time(DIMENSION, **k),
     "collapse_over_time": lambda **k: plots.collapse_over_time(COLLAPSE, **k),
     "clusters_over_time": lambda **k: plots.clusters_over_time(CLUSTERS, **k),
+    "clusters_over_time against untrained networks": lambda **k: plots.clusters_over_time(CLUSTERS, CONTROLS, **k),
     "embedding": lambda **k: plots.embedding(EMBEDDED, **k),
     "one_embedding": lambda **k: plots.embedding(EMBEDDED.isel(seed=[0], seed_b=[0]), **k),
     "subspaces": lambda **k: plots.subspaces(SUBSPACES, **k),
@@ -111,3 +120,22 @@ def test_components_without_variance_do_not_stretch_the_axis() -> None:
 def test_a_measure_that_could_not_be_taken_says_so() -> None:
     axes = PICTURES["collapse_over_time"](theme="light").axes[3]
     assert "not measured" in [text.get_text() for text in axes.texts]
+
+
+def test_purity_stands_over_that_of_untrained_networks_on_the_same_images() -> None:
+    figure = plots.clusters_over_time(CLUSTERS, CONTROLS)
+    axes = figure.axes[2]
+    assert axes.lines[0].get_xdata().tolist() == pytest.approx([30, 50, 70])
+    for bar, one in zip(axes.patches, CONTROLS.values(), strict=True):
+        law = networks(one["purity"].values, one["purity_untrained"].values)
+        assert [bar.get_x(), bar.get_x() + bar.get_width()] == pytest.approx([100 * law.low, 100 * law.high])
+    assert axes.get_xlabel().replace("\n", " ").endswith("(%), 30 images; gray: 20 untrained networks")
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["layers.0", "layers.1", "layers.2"]
+
+
+def test_the_legend_of_dimensions_has_a_line_for_each_layer_and_for_its_shuffled_units() -> None:
+    (legend,) = plots.dimension_over_time(DIMENSION).legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == [f"layers.{i}{end}" for end in ("", ", units shuffled") for i in range(3)]
+    ink, gray = legend.get_lines()[0], legend.get_lines()[3]
+    assert (ink.get_linestyle(), ink.get_color() == gray.get_color()) == (gray.get_linestyle(), False)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from neural_microscope import plots
 from neural_microscope.analysis import dynamics, geometry, predictions, selectivity
@@ -176,3 +177,58 @@ def test_feature_maps_of_one_row_are_drawn() -> None:
     assert plots.feature_maps(RNG.uniform(size=(5, 9)), RNG.integers(0, 255, (8, 8))).alt.startswith(
         "One image and its 5 maps"
     )
+
+
+def test_names_that_lines_lead_to_lie_inside_the_axes_and_cover_no_mark() -> None:
+    _, (axes,) = style.new("middle", 3, style.Theme.named("light"))
+    marks = np.array([[0, 0], [0.1, 0.06], [1, 1], [1, 0.9]])
+    axes.scatter(*marks.T)
+    forms.label_points(axes, {"unit 100": (1, 1), "unit 101": (1, 0.9), "unit 102": (0, 0)}, around=marks, joined=True)
+    inside = axes.get_window_extent()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert len(boxes) == 3
+    assert all(inside.x0 <= box.x0 and box.x1 <= inside.x1 for box in boxes)
+    assert not any(box.contains(*mark) for box in boxes for mark in axes.transData.transform(marks))
+    assert all(text.arrow_patch is not None for text in axes.texts)
+
+
+LOG = np.unique(np.r_[0, np.round(2 ** np.arange(0, 12, 0.5)), 3752]).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (LOG, ["0", "10", "100", "1,000", "3,752"]),
+        (np.arange(0, 3001, 100), ["0", "500", "1,000", "1,500", "2,000", "2,500", "3,000"]),
+        (np.array([0, 1, 4]), ["0", "1", "4"]),
+        (np.array([0]), ["0"]),
+    ],
+)
+def test_an_axis_of_snapshots_is_labeled_with_powers_of_ten_where_they_fit(steps: np.ndarray, said: list[str]) -> None:
+    _, (axes,) = style.new("middle", 3, style.Theme.named("light"))
+    forms.step_ticks(axes, steps)
+    assert [text.get_text() for text in axes.get_xticklabels()] == said
+    for place, text in zip(axes.get_xticks(), said, strict=True):  # between the snapshots before and after that step
+        step = int(text.replace(",", ""))
+        assert steps[int(np.floor(place))] <= step <= steps[int(np.ceil(place))]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.001, "0.001"), (1e-6, "$10^{-6}$"), (2e-5, "2·$10^{-5}$"), (1000, "1,000")]
+)
+def test_a_small_number_on_a_log_axis_is_a_power_of_ten(value: float, text: str) -> None:
+    assert forms._plain(value) == text
+
+
+def test_a_name_at_a_curves_end_does_not_lie_below_its_panel() -> None:
+    @style.draws
+    def low(*, theme: style.Theme) -> plots.Plot:
+        figure, (axes,) = style.new("narrow", 2, theme)
+        axes.plot([0, 1], [0, 0], label="labels shuffled")
+        axes.set_ylim(0, 1)
+        forms.name_ends(axes)
+        return figure.says("A line at 0.")
+
+    (axes,) = low().axes
+    (name,) = axes.texts
+    assert name.get_window_extent().y0 >= axes.get_window_extent().y0 - 0.5

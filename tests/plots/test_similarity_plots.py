@@ -64,7 +64,8 @@ def test_the_matrix_prints_each_value_and_what_chance_gives() -> None:
         for row in range(2):
             for column in range(3):
                 assert f"{float(table[name][row, column]) + 0:.2f}".replace("-0.00", "0.00") in shown
-                chance = f"{float(table[f'{name}_null_{end}'][row, column]):.2f}".replace("-0.00", "0.00")
+                bound = float(table[f"{name}_null_{end}"][row, column])
+                chance = f"{bound:.2f}" if abs(bound) >= 0.005 else f"{bound:.1g}"  # never "≤ 0.00"
                 assert f"{sign} {chance}" in shown
 
 
@@ -93,3 +94,21 @@ def test_dead_units_are_hatched_and_units_like_any_other_are_gray() -> None:
     q = similarity.unit_drift(acts())["correlation_q"]
     shown = np.ma.filled(np.ma.masked_invalid(axes.images[0].get_array()), np.nan)
     assert np.isfinite(shown).sum() == int((q < 0.05).sum())
+
+
+def test_a_layer_with_itself_has_no_bound() -> None:
+    figure = plots.similarity_matrix(similarity.matrix({"layers.0": acts(), "layers.1": acts(8, 1)}, draws=5))
+    for axes in figure.axes:
+        bounds = {tuple(map(round, text.get_position())) for text in axes.texts if text.get_text()[0] in "≤≥"}
+        assert bounds == {(0, 1), (1, 0)}
+
+
+@pytest.mark.parametrize(("units", "tested"), [(20, False), (21, True)])
+def test_units_too_few_for_a_test_are_drawn_and_called_untested(units: int, tested: bool) -> None:
+    rng = np.random.default_rng(0)
+    few = xr.DataArray(rng.normal(size=(3, 40, units)), dims=("snapshot", "example", "channel"), name="layer")
+    few = few.assign_coords(step=("snapshot", [0, 1, 4]))
+    (axes, *_) = plots.unit_drift(similarity.unit_drift(few)).axes
+    cells = np.ma.filled(np.ma.masked_invalid(axes.images[0].get_array()), np.nan)
+    assert np.isnan(cells).any() == tested
+    assert (f"Not tested: too few channels ({units})" in axes.get_xlabel()) != tested

@@ -346,8 +346,9 @@ def _images(at: Any) -> Iterator[Claim]:
 
 of(learning_order).picture(
     "image_lives",
-    "Probe images, which the network was not trained on. Of changes, only those from one snapshot to the next are seen. Bottom: the mean "
-    "position of a class's images in the order in which they are learned.",
+    "Top: each row is a probe image, which the network was not trained on; correct and then misclassified again: forgotten. Changes "
+    "between two snapshots are missed. Middle: the true class, and the class predicted at the last snapshot if it is another. Bottom: "
+    "the mean position of a class's images in the order in which they are learned.",
     takes=lambda at: {"table": at["predictions.learning_order"], "images": at.run.probe.images},
 )
 

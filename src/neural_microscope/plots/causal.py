@@ -72,9 +72,10 @@ def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
     """
     figure, (left, right) = style.new("wide", 3.0, theme, columns=2)
     factor, units = table["factor"].values, ", ".join(map(str, table.attrs["unit"]))
+    kind = str(table.attrs.get("axis", "unit"))
     forms.curve(left, factor, table, "loss_increase", marker="o")
-    left.set(ylabel="loss increase (nats)", title=f"{style.short(table.attrs['hook_point'])}, unit {units}")
-    forms.note(left, "gray: random other units\nlines: 95% over images", "upper center")
+    left.set(ylabel="loss increase (nats)", title=f"{style.short(table.attrs['hook_point'])}, {kind} {units}")
+    forms.note(left, f"gray: random other {kind}s\nlines: 95% over images", "upper center")
     by_class = 100 * table["accuracy_by_class"].values
     moved = np.nan_to_num(by_class.max(0) - by_class.min(0))
     most = [int(label) for label in np.argsort(-moved)[:3] if moved[label] > 0]
@@ -84,12 +85,13 @@ def dose_response(table: xr.Dataset, *, theme: Theme) -> Plot:
     right.set(ylabel="classified correctly (%)", title="Accuracy on each class")
     for axes in (left, right):
         axes.axvline(1, color=theme.quiet, linewidth=0.6, linestyle=(0, (1, 2)))
-        axes.set_xlabel("the unit's value × (0: ablated, 1: unchanged)")
+        axes.set_xlabel(f"the {kind}'s value × (0: ablated, 1: unchanged)")
     right.margins(x=0.08)
     forms.label_points(right, {style.called(c): (float(factor[-1]), float(by_class[-1, c])) for c in most})
     return figure.says(
-        f"Loss and accuracy of each class when unit {units} of {table.attrs['hook_point']} is multiplied by {factor[0]:g} to "
-        f"{factor[-1]:g}; loss increase at 0: {style.told(float(table['loss_increase'][0]), 3)} nats; a gray band shows random other units."
+        f"Loss and accuracy of each class when {kind} {units} of {table.attrs['hook_point']} is multiplied by {factor[0]:g} to "
+        f"{factor[-1]:g}; loss increase at 0: {style.told(float(table['loss_increase'][0]), 3)} nats; a gray band shows random other "
+        f"{kind}s."
     )
 
 

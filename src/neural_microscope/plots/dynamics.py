@@ -160,7 +160,7 @@ def gradient_flow(table: xr.Dataset, *, theme: Theme) -> Plot:
                 axes.fill_between(one["step"], *forms.ends(one, what), color=theme.amount, alpha=0.25, linewidth=0)
             curves = [(name.rpartition(".")[2], one[[what]], what) for name, one in zip(own, each, strict=True)]
             forms.over_steps(axes, curves, log=True, xlabel="")
-        label = f"rule of thumb {rule:g}"
+        label = f"rule of thumb for update / weights: {rule:g}"
         column[1].axhline(rule, color=theme.null, linestyle=forms.LINES[2], linewidth=1.4, label=label)
         column[0].set_title(layer)
         column[1].set(xlabel="optimizer step", xlim=(0.9, None))
@@ -213,6 +213,10 @@ def weight_spectra(table: xr.Dataset, *, theme: Theme) -> Plot:
     )
 
 
+ROWS = 28
+"""The most rows of units of which each is named."""
+
+
 @draws
 def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
     """Silent units at each snapshot, one row per unit that was ever silent, hatched gray where it is.
@@ -238,9 +242,12 @@ def unit_lives(tables: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
         else:
             forms.quiet(axes)
             forms.say_missing(axes, f"no {kind} was ever silent")
-        each = max(1, -(-len(rows) // 24))
+        each = max(1, -(-len(rows) // ROWS))
         axes.set_yticks(range(0, len(rows), each), [str(row) for row in rows[::each]], fontsize=6)
-        axes.set(xlim=(-0.5, alive[name].shape[1] - 0.5), ylabel=kind, title=style.short(name), xticks=[])
+        left_out = f" (1 of {each} named)" if each > 1 else ""
+        axes.set(
+            xlim=(-0.5, alive[name].shape[1] - 0.5), ylabel=f"{kind}{left_out}", title=style.short(name), xticks=[]
+        )
     forms.step_ticks(panels[-1], table["step"].values)
     fires, silent = Patch(facecolor=theme.amount), Patch(facecolor=theme.absent, edgecolor=theme.null, hatch="/////")
     names = ["above 0 for some image", "silent"]

@@ -20,6 +20,7 @@ from matplotlib.colors import Colormap, Normalize, to_rgba
 from matplotlib.image import AxesImage
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
@@ -27,6 +28,10 @@ from .style import Theme, called, lay_out, mark, narrow, plot_of, readable, them
 
 LINES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), "-.", (0, (8, 2)), (0, (2, 2, 6, 2)))
 """Line styles, for as many curves on the same axes; more start again."""
+SMALL = 6
+"""Points of a number above a picture."""
+NAME = 16
+"""Characters in a line of a name at the right end of a curve in a narrow figure."""
 FEW = 2
 """As many measured snapshots are no curve: each gets a mark."""
 
@@ -370,7 +375,8 @@ def images(
     for number in range(len(tiles) if numbered else 0):
         top, left = (number // across) * (tiles.shape[1] + below), (number % across) * (tiles.shape[2] + beside)
         place = "bottom" if below > 4 else "top"
-        text = axes.text(left, top, str(number), fontsize=4.5, va=place, color=theme.quiet)
+        size = SMALL if below > 4 else 4.5
+        text = axes.text(left, top, str(number), fontsize=size, va=place, color=theme.quiet)
         text.set_in_layout(False)  # hundreds of them would be measured to lay out the page, and change nothing
     if label:
         color_bar(axes, colors, limits, label)
@@ -399,7 +405,13 @@ def limit_of(values: np.ndarray, percentile: float = 100) -> float:
 def color_bar(axes: Axes | Sequence[Axes], colors: Colormap, limits: tuple[float, float], label: str) -> Any:
     """A bar that prints its range."""
     figure = (axes if isinstance(axes, Axes) else axes[0]).figure
-    bar = figure.colorbar(ScalarMappable(Normalize(*limits), colors), ax=axes, fraction=0.015, pad=0.01, label=label)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(*limits), colors),
+        ax=axes,
+        fraction=0.015,
+        pad=0.025 if narrow() else 0.01,
+        label=label,
+    )
     bar.outline.set_visible(False)
     low, high = limits
     ticks = sorted({low, 0.0, high}) if low <= 0 <= high else [low, high]
@@ -427,7 +439,7 @@ def name_end(axes: Axes, place: Any, name: str, color: str) -> None:
     """A name at the right of a place, with a blank at its end for a font that is wider than the one it is measured in. Names that lie
     close are moved apart when the figure is done: `style.draws`.
     """
-    name = "\n".join(f"{line} " for line in (fill(name, 13).split("\n") if narrow() else [name]))
+    name = "\n".join(f"{line} " for line in (fill(name, NAME).split("\n") if narrow() else [name]))
     words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5, "gid": "name"}
     axes.annotate(name, (float(place[0]), float(place[1])), (5, 0), color=color, annotation_clip=False, **words)
 
@@ -484,8 +496,16 @@ def log_axis(axes: Axes) -> None:
 def plain_log(axis: Any, low: float, high: float) -> None:
     """Plain numbers on a log axis, also the twos and fives where it holds few powers of ten."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
-    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_major_formatter(lambda value, _: _plain(value))
     axis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float) -> str:
+    """A number on a log axis, a power of ten where it would be long."""
+    if 1e-4 <= value < 1e6:
+        return f"{value:,g}"
+    digits, _, power = f"{value:e}".partition("e")
+    return f"{'' if float(digits) == 1 else f'{float(digits):g}·'}$10^{{{int(power)}}}$"
 
 
 def step_axis(axes: Axes, last: float) -> None:
@@ -507,9 +527,17 @@ def _side_by_side(axes: Axes, steps: np.ndarray) -> None:
     """An axis of two snapshots."""
     axes.set_xticks(range(len(steps)), [f"step {int(step):,}" if step else "untrained" for step in steps])
     axes.set_xlim(-0.3, len(steps) - 0.7)
-    axes.set_xlabel(f"the {len(steps)} snapshots measured")
+    axes.set_xlabel(f"{len(steps)} snapshots; lines only join them")
 
 
+BESIDE = ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3))
+"""Places of a name beside its point, in points, the best first."""
+LED = tuple(
+    (x, y)
+    for far in (1, 2, 3.5)
+    for x, y in ((-10 * far, 6 * far), (10 * far, 6 * far), (0, 12 * far), (-14 * far, -3))
+)
+"""Places of a name to which a line leads."""
 TICKS = 4
 """Ticks that fit on an axis of a small panel."""
 
@@ -551,27 +579,54 @@ def first_to_last(curves: Iterable[tuple[str, xr.Dataset, str]]) -> str:
 
 
 def step_ticks(axes: Axes, steps: Any) -> None:
-    """Labels a snapshot axis, one column a snapshot, with some of its steps (log-spaced as the schedule is)."""
+    """Labels a snapshot axis, one column a snapshot, with powers of ten, each where it lies between the snapshots' steps, and the last
+    step; where few of them fit, with the steps of some snapshots.
+    """
     count = len(steps)
     gaps = 4 if narrow() else 6
-    wanted = sorted({round(i * (count - 1) / gaps) for i in range(gaps + 1)}) if count > 1 else [0]
-    axes.set_xticks(wanted, [f"{int(steps[i]):,}" for i in wanted])
+    wanted = {round(i * (count - 1) / gaps): int(steps[round(i * (count - 1) / gaps)]) for i in range(gaps + 1)}
+    powers = _powers(np.asarray(steps, float), (count - 1) / (1.7 * gaps)) if count > gaps + 1 else {}
+    ticks = powers if len(powers) > TICKS - 1 else wanted
+    axes.set_xticks(list(ticks), [f"{step:,}" for step in ticks.values()])
     axes.set_xlabel("optimizer step (0: untrained)" if count > 1 else "one snapshot, at this optimizer step")
 
 
-def label_points(axes: Axes, points: Mapping[str, tuple[float, float]], *, around: Any = None) -> None:
-    """Names points, each where it covers no other name and none of the marks ``around`` [mark, 2]; a name that fits nowhere is left out."""
+def _powers(steps: np.ndarray, apart: float) -> dict[float, int]:
+    """Step 0, powers of ten and the last step by their places among the snapshots, at least so many snapshots apart."""
+    after = np.flatnonzero(steps > 0)
+    found: dict[float, int] = {0.0: 0} if steps[0] == 0 else {}
+    for step in [10**k for k in range(int(np.log10(steps[-1])) + 1)] if len(after) else []:
+        place = float(np.interp(np.log10(step), np.log10(steps[after]), after)) if step >= steps[after[0]] else -1.0
+        if place - max(found, default=-apart) >= apart:
+            found[place] = step
+    if len(steps) - 1 - max(found, default=0) >= 1.3 * apart:
+        found[float(len(steps) - 1)] = int(steps[-1])
+    return found
+
+
+def label_points(
+    axes: Axes, points: Mapping[str, tuple[float, float]], *, around: Any = None, joined: bool = False
+) -> None:
+    """Names points, each where it covers no other name and none of the marks ``around`` [mark, 2]; a name that fits nowhere is left out.
+    ``joined``: a thin line leads from the point to its name, which lies inside the axes.
+    """
     if points:
         lay_out(axes.get_figure(root=True))
     marks = axes.transData.transform(np.zeros((0, 2)) if around is None else np.asarray(around, float))
-    half = 6  # of a mark, in pixels
+    half, inside = 6, axes.get_window_extent()  # of a mark, in pixels
     taken: list[Any] = [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in marks]
+    line = {"arrowprops": {"arrowstyle": "-", "color": theme_of(axes).quiet, "linewidth": 0.6, "shrinkB": 4}}
     for text, place in points.items():
-        for dx, dy in ((6, 5), (-6, 5), (6, -11), (-6, -11), (0, 11), (0, -17), (15, -3), (-15, -3)):
+        for dx, dy in LED if joined else BESIDE:
             side = "left" if dx > 0 else "right" if dx < 0 else "center"
-            note = axes.annotate(text, place, (dx, dy), textcoords="offset points", fontsize=8, ha=side)
-            box = note.get_window_extent().expanded(1.1, 1.1)
-            if not any(box.overlaps(other) for other in taken):
+            words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "ha": side} | (
+                line if joined else {}
+            )
+            note = axes.annotate(text, place, (dx, dy), **words)
+            note.get_window_extent()  # brings it to its place; then of the words alone, without the line
+            box = Text.get_window_extent(note).expanded(1.1, 1.1)
+            fits = not joined or (inside.x0 <= box.x0 and box.x1 <= inside.x1 and box.y0 >= inside.y0)
+            if fits and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
             note.remove()

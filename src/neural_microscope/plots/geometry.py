@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from ..claim import count
+from ..statistics import networks
 from . import forms, style
 from .style import Plot, Theme, draws
 
@@ -107,10 +111,14 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> P
     why = "not defined: equal activations\nfor every image"
     for axes, (measure, title) in zip(panels, titles.items(), strict=True):
         curves = _of_layers(results, measure)
-        forms.over_steps(axes, curves, log=True, null="units shuffled", missing=why, title=title)
+        forms.over_steps(axes, curves, log=True, missing=why, title=title)
         axes.set_xlabel(axes.get_xlabel().removesuffix(" (0: untrained)"))
     panels[0].set_ylabel("dimensions")
-    forms.legend_below(figure, panels[0])
+    # Most bands are too narrow to be seen: in the legend stand their lines.
+    lines = [Line2D([], [], color=c, linestyle=s) for c in (theme.ink, theme.null) for s in forms.LINES[: len(results)]]
+    names = [f"{style.short(name)}{end}" for end in ("", ", units shuffled") for name in results]
+    across = (1 if max(map(len, names), default=0) > 28 else 2) if style.narrow() else max(len(results), 1)
+    figure.legend(lines, names, loc="outside lower center", ncols=across, fontsize=7.5)
     return figure.says(
         "Dimension of each layer against the optimizer step, by four measures, and with shuffled units (gray). "
         f"Participation ratio, first to last: {forms.first_to_last(_of_layers(results, 'participation_ratio'))}."
@@ -123,7 +131,7 @@ def _of_layers(results: Mapping[str, xr.Dataset], measure: str) -> list[tuple[st
 
 _COLLAPSE = {
     "Within-class variability (NC1)": {"nc1": "NC1", "nc1_trace": "tr Sw / tr Sb"},
-    "Class means against a simplex (NC2)": {"nc2_norms": "NC2, lengths", "nc2_angles": "NC2, angles"},
+    "Class means: lengths, angles (NC2)": {"nc2_norms": "NC2, lengths", "nc2_angles": "NC2, angles"},
     "Output weights against the means (NC3)": {"nc3": "NC3"},
     "Predictions, nearest mean (NC4)": {"nc4": "NC4"},
 }
@@ -144,9 +152,10 @@ def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
     every: list[tuple[str, xr.Dataset, str]] = []
     for axes, (title, names) in zip(panels, _COLLAPSE.items(), strict=True):
         last = "nc4" in names
-        words = {"title": title, "ylabel": "images where they differ (%)" if last else "0: collapsed"}
+        words = {"title": title, "ylabel": "images where they differ (%)" if last else "lower: more collapsed"}
         curves = [(label, result, name) for name, label in names.items()]
-        forms.over_steps(axes, curves, factor=100 if last else 1, log=not last, null="labels shuffled", **words)
+        shuffled = "{}, shuffled" if len(curves) > 1 else "labels shuffled"
+        forms.over_steps(axes, curves, factor=100 if last else 1, log=not last, null=shuffled, **words)
         forms.name_ends(axes)
         every += curves
     panels[3].set_ylim(bottom=0)
@@ -159,24 +168,46 @@ def collapse_over_time(result: xr.Dataset, *, theme: Theme) -> Plot:
 
 
 @draws
-def clusters_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> Plot:
+def clusters_over_time(
+    results: Mapping[str, xr.Dataset], controls: Mapping[str, xr.Dataset] | None = None, *, theme: Theme
+) -> Plot:
     """Silhouette and neighbor purity of the classes against the step; gray: shuffled labels.
 
     Args:
         results: Result of `analysis.geometry.clusters` by the layer's name.
+        controls: Result of `controls.untrained_networks` by the layer's name, on fewer images, for a panel with the
+            purity of untrained networks in gray; None: no such panel.
     """
-    figure, panels = style.new("wide", 2.9, theme, columns=2)
+    figure, every = style.new("wide", 2.9, theme, columns=3 if controls else 2)
+    panels = every[:2]
     k = next(iter(results.values())).attrs["k"]
-    titles = {"silhouette": "Silhouette of the classes", "purity": f"Neighbors of the same class (%), of {k}"}
+    titles = {"silhouette": "Silhouette of the classes", "purity": f"Same-class neighbors of {k} (%)"}
     for axes, (measure, title) in zip(panels, titles.items(), strict=True):
         factor = 100 if measure == "purity" else 1
-        forms.over_steps(axes, _of_layers(results, measure), factor=factor, null="labels shuffled", title=title)
+        forms.over_steps(axes, _of_layers(results, measure), factor=factor, null="shuffled labels", title=title)
     for axes in panels:
         forms.name_ends(axes)
+    if controls:
+        _against_untrained(every[2], controls)
+    compared = "Below, the purity of the trained network over that of untrained ones (gray). " if controls else ""
     return figure.says(
         "Silhouette and neighbor purity of the classes against the optimizer step, with shuffled labels in gray. "
-        f"Silhouette, first to last: {forms.first_to_last(_of_layers(results, 'silhouette'))}."
+        f"{compared}Silhouette, first to last: {forms.first_to_last(_of_layers(results, 'silhouette'))}."
     )
+
+
+def _against_untrained(axes: Axes, controls: Mapping[str, xr.Dataset]) -> None:
+    """The purity of each layer (row) over what one more untrained network would have, on the same images."""
+    laws = [networks(one["purity"].values, one["purity_untrained"].values) for one in controls.values()]
+    ends = {"": [float(one["purity"]) for one in controls.values()]}
+    ends |= {f"_null_{end}": [float(getattr(law, end)) for law in laws] for end in ("low", "high")}
+    table = xr.Dataset({f"purity{end}": ("layer", 100 * np.asarray(values)) for end, values in ends.items()})
+    forms.rows(axes, table, "purity", [style.short(name) for name in controls])
+    one = next(iter(controls.values()))
+    others = int(np.isfinite(one["purity_untrained"]).sum())
+    images = count(int(one.attrs["n_examples"]), "images")
+    words = f"neighbors of the same class (%), {images}; gray: {count(others, 'untrained networks')}"
+    axes.set(title="Trained network", xlabel=fill(words, 44 if style.narrow() else 22))
 
 
 @draws
@@ -234,8 +265,8 @@ def subspaces(result: xr.Dataset, *, theme: Theme) -> Plot:
     for number, (name, line) in enumerate(zip(orders, forms.LINES * len(orders), strict=False)):
         values, shown = (result[each].values[number] for each in ("silhouette", "silhouette_shown"))
         axes.plot(size, values, color=theme.ink, linestyle=line, linewidth=1, label=name)
-        for where, fill in ((shown, theme.ink), (~shown, theme.paper)):
-            axes.plot(size[where], values[where], "o", color=fill, markeredgecolor=theme.ink, markersize=4)
+        for where, face in ((shown, theme.ink), (~shown, theme.paper)):
+            axes.plot(size[where], values[where], "o", color=face, markeredgecolor=theme.ink, markersize=4)
     axes.set(
         title="Classes in a few chosen units",
         xlabel="units chosen (filled: beyond random units)",

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..claim import count
+from ..statistics import ALPHA
 from . import forms, style
-from .style import Plot, Theme, draws, fixed
+from .style import Plot, Theme, draws, fixed, told
 
 _MEASURES = (("cka", "CKA", 1.0), ("procrustes", "Procrustes distance", 2**0.5), ("svcca", "SVCCA", 1.0))
 
@@ -41,7 +42,10 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
         chance = table[f"{name}_null_{'low' if distance else 'high'}"].values
         forms.write(image, {place: fixed(value) for place, value in np.ndenumerate(table[name].values)}, shift=-0.13)
         sign = "≥" if distance else "≤"
-        by_chance = {place: f"{sign} {fixed(value)}" for place, value in np.ndenumerate(chance)}
+        itself = [[rows == columns and one == other for other in second] for one in first]
+        by_chance = {
+            place: f"{sign} {_bound(value)}" for place, value in np.ndenumerate(chance) if not np.asarray(itself)[place]
+        }
         forms.write(image, by_chance, shift=0.25, fontsize=6.5)
         axes.set_xticks(range(len(second)), second, rotation=35, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(first)), first)
@@ -54,6 +58,11 @@ def similarity_matrix(table: xr.Dataset, *, rows: str = "layer", columns: str = 
         f"Similarity of {', '.join(first)} ({rows}) with {', '.join(second)} ({columns}) by {titles}, as numbers in cells, each with "
         "the bound for shuffled images."
     )
+
+
+def _bound(value: float) -> str:
+    """A bound to two places, and one that would read as 0 to one digit."""
+    return fixed(value) if abs(value) >= 0.005 or not abs(value) > 1e-6 else told(value, 1)
 
 
 @draws
@@ -72,13 +81,13 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     figure, panels = style.new("wide", 3.0, theme, columns=3)
     steps, layer = table["step"].values, table.attrs.get("hook_point", "a layer")
     _split(panels[0], table, steps)
-    alike = [("CKA", table, "cka"), ("Procrustes distance", table, "procrustes")]
-    words: dict[str, Any] = {"title": "Similarity", "ylim": (-0.1, 1.95), "yticks": [0, 0.5, 1, 1.4]}
-    forms.over_steps(panels[1], alike, null="{}, null", missing="", **words)
+    alike = [("CKA", table, "cka"), ("Procrustes", table, "procrustes")]
+    words: dict[str, Any] = {"title": "CKA and Procrustes distance", "ylim": (-0.1, 1.95), "yticks": [0, 0.5, 1, 1.4]}
+    forms.over_steps(panels[1], alike, null="{}, shuffled", missing="", **words)
     floor = {f"subspace_angle_floor_{end}": f"subspace_angle_null_{end}" for end in ("low", "high")}
     angle = table[["subspace_angle", *floor]].rename(floor)
-    words = {"title": f"Angle of {table.attrs.get('components', '')} directions (°)", "ylim": (0, 112)}
-    null, each = "floor: other images,\nsame network", [("", angle, "subspace_angle")]
+    words = {"title": f"Angle of {table.attrs.get('components', '')} main axes (°)", "ylim": (0, 112)}
+    null, each = "same snapshot,\nother images", [("", angle, "subspace_angle")]
     forms.over_steps(panels[2], each, factor=180 / np.pi, null=null, missing="", yticks=[0, 30, 60, 90], **words)
     for axes, name in zip(panels, ("function", "cka", "subspace_angle"), strict=True):
         axes.set_xlabel("optimizer step")
@@ -90,7 +99,9 @@ def drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     if np.isfinite(
         moved := (table["shift"] + table["scaling"]).values
     ).any():  # it may be many times as large as what is drawn
-        panels[0].set_xlabel(f"optimizer step\nnot drawn: shift and scale,\nup to {style.fixed(np.nanmax(moved))}")
+        panels[0].set_xlabel(
+            f"optimizer step\nnot drawn: shift and scale,\nup to {style.fixed(np.nanmax(moved))} times the variance"
+        )
     parts = {"function": "change of shape", "rotation": "rotation", "cka": "CKA"}
     text = forms.first_to_last((words, table, name) for name, words in parts.items())
     left_out = forms.first_to_last((words, table, words) for words in ("shift", "scaling"))
@@ -111,10 +122,10 @@ def _split(axes: Axes, table: xr.Dataset, steps: np.ndarray) -> None:
     high = table["function_null_high"].values
     if np.isfinite(high).any():
         words: dict[str, Any] = {"color": theme.quiet, "fontsize": 7.5, "ha": "right", "va": "bottom"}
-        axes.text(float(steps[-1]), float(np.nanmax(high)) + 0.01, "nothing in common", **words)
+        axes.text(float(steps[-1]), float(np.nanmax(high)) + 0.01, "shuffled images", **words)
     forms.interval(axes, steps, table, "function", color=theme.ink)
     forms.step_axis(axes, float(steps[-1]))
-    axes.set(ylim=(0, 1.45), yticks=[0, 0.5, 1], title="What changed (share)")
+    axes.set(ylim=(0, 1.45), yticks=[0, 0.5, 1], title="What changed", ylabel="share of variance")
     axes.legend(loc="upper left", ncols=2, fontsize=7.5, handlelength=1, columnspacing=1, borderaxespad=0)
     axes.grid(True, axis="y")
 
@@ -187,20 +198,25 @@ def unit_drift(table: xr.Dataset, *, theme: Theme) -> Plot:
     figure, (axes,) = style.new("wide", 3.4, theme)
     unknown = np.isnan(values)
     gray = theme.signed_map.with_extremes(bad=theme.absent)
-    seen = np.where(shown, values, np.nan)
+    judged = int((~unknown).sum(0).max())
+    few = judged * ALPHA <= 1  # no p can be small enough
+    seen = values if few else np.where(shown, values, np.nan)
     forms.matrix(axes, seen, (-1, 1), label="correlation with itself", colors=gray, aspect="auto")
     if unknown.any():
         forms.hatch(axes, unknown)
-    if not shown.any():
+    if not shown.any() and not few:
         forms.say_missing(axes, f"no {kind} is shown to be\nmore like itself than like another")
     forms.step_ticks(axes, table["step"].values)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    gray_is = (
+        f"Not tested: too few {kind}s ({judged})" if few else f"Gray: no more like itself than like another {kind}"
+    )
     axes.set(
         title=f"Each {kind}'s correlation with itself {_reference(table)}",
-        xlabel=f"{axes.get_xlabel()}. Gray: no more like itself than like another {kind}; hatched: dead",
+        xlabel=f"{axes.get_xlabel()}. {gray_is}; hatched: dead",
         ylabel=kind,
     )
     return figure.says(
         f"Heatmap of {count(len(values), f'{kind}s')} over training: correlation of each with itself {_reference(table)}; "
-        "gray where it is within its null."
+        f"{f'not tested, too few {kind}s ({judged})' if few else 'gray where it is within its null'}."
     )

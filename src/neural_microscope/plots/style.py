@@ -435,8 +435,8 @@ def _spread(plot: Plot) -> None:
     if any(named):
         lay_out(plot)
         plot.laid_out = True
-    for names in named:
-        top = -np.inf
+    for axes, names in zip(plot.axes, named, strict=True):
+        top = float(axes.get_window_extent().y0)  # a name below would stand on the axis
         for text in sorted(names, key=lambda text: float(text.get_window_extent().y0)):
             box = text.get_window_extent()
             lift = max(0.0, top - box.y0)

@@ -106,10 +106,12 @@ def quantile_strips(
         forms.images(axes, tiles, per, gap=(gap, 2), names=[str(unit) for unit in units] if number == 0 else ())
         for row, strength in enumerate(part["activation"].mean("rank").values):
             if np.isfinite(strength):
-                axes.text(0, row * (size + gap) - 1, f"{strength:.2g}", fontsize=5, va="bottom", color=theme.quiet)
+                above, words = row * (size + gap) - 1, style.told(float(strength))
+                axes.text(0, above, words, fontsize=forms.SMALL, va="bottom", color=theme.quiet)
         axes.set_ylim(None, -gap)
         axes.set_title(_quantile_name(float(part["quantile"])), fontsize=8)
     panels[0].set_ylabel(axis)
+    figure.supxlabel("quantile of the activations above 0; number: their mean", fontsize=7.5)
     return figure.says(
         f"For {count(len(units), f'{axis}s')}, {per} images each at several heights of its activation, from the strongest to those just "
         "above zero."

@@ -36,13 +36,15 @@ def weights(
     across = across // 2 if style.narrow() else across
     # Kernels of a few pixels are drawn as large as whole images are, each pixel a block.
     block = max(1, 24 // trained.shape[1])
-    settings: dict[str, Any] = {"gap": 6 if block == 1 else 14, "numbered": True, "label": "weight"}
+    between = 14 if block > 1 or style.narrow() else 6  # room for a number above each
+    settings: dict[str, Any] = {"gap": (between, 6 if block == 1 else 14), "numbered": True, "label": "weight"}
     rows = -(-len(trained) // across)
     figure, panels = style.new("wide", 0.9 + (6.4 if style.narrow() else 12.4) * rows / across, theme, rows=2)
     sides = {"Trained": trained, "The same units untrained": untrained}
     for axes, (title, values) in zip(panels, sides.items(), strict=True):
         shown = values if constant is None else np.where(constant, np.nan, values)
         forms.images(axes, shown.repeat(block, 1).repeat(block, 2), across, (-limit, limit), **settings)
+        axes.set_ylim(None, -between)
         axes.set_title(title)
     gray = "; pixels that are 0 on every training image are gray" if constant is not None and constant.any() else ""
     return figure.says(
@@ -110,19 +112,24 @@ def selectivity(
     known = np.isfinite(table[by].values)
     low, high = (float(np.median(end[known])) if known.any() else 0.0 for end in forms.ends(table, f"{by}_null"))
     axes.axvspan(low, high, color=theme.null, alpha=0.3, linewidth=0)
+    if known.any():
+        axes.axvline(table[by].values[known].mean(), color=theme.ink, linewidth=0.8, linestyle=forms.LINES[1])
     x, y = table[by].values, effects["loss_increase"].values
     axes.axhline(0, color=theme.quiet, linewidth=0.6)
     forms.interval(axes, x, effects, "loss_increase", linewidth=0.5)
     forms.digits(axes, np.stack([x, y], 1)[known], table["preferred"].values[known], size=42, zorder=3)
-    marks = ["digit: preferred class", "line: 95% interval", "gray band: shuffled labels"]
+    marks = ["digit: preferred class", "line: 95% interval", "band: shuffled labels"]
     if untrained is not None:
         bottom, top = axes.get_ylim()
         values = untrained[by].values
         axes.plot(values, np.full(len(values), bottom - 0.06 * (top - bottom)), "|", color=theme.null, markersize=7)
+        if np.isfinite(values).any():
+            ends = bottom - 0.115 * (top - bottom), bottom - 0.005 * (top - bottom)
+            axes.vlines(np.nanmean(values), *ends, color=theme.null, linewidth=2)
         axes.set_ylim(bottom - 0.12 * (top - bottom), top)
-        marks.append("gray ticks: untrained units")
+        marks.append("ticks: untrained (long: mean)")
     axes.set(
-        xlabel=f"{name} on held-out images\n" + " · ".join(marks),
+        xlabel=f"{name} on held-out images (dashed: mean)" + ("" if style.narrow() else "\n" + " · ".join(marks)),
         ylabel="loss increase when ablated\n(nats)",
     )
     axes.grid(True, axis="y")
@@ -130,7 +137,7 @@ def selectivity(
     kind = style.axis_of(table)
     names = [f"{kind} {unit}" for unit in range(len(y))]
     named = forms.farthest(np.where(known, y, np.nan), x, y, 4, names)
-    forms.label_points(axes, named, around=np.stack([x, y], 1)[known])
+    forms.label_points(axes, named, around=np.stack([x, y], 1)[known], joined=True)
     return figure.says(
         f"Each unit of {table.attrs.get('hook_point', 'a layer')} by its {name} and its loss increase when ablated; "
         "a gray band shows shuffled labels, gray ticks below the units of the untrained network."

@@ -195,8 +195,8 @@ def _effects(at: Any) -> xr.Dataset:
 
 of(ablate_all).picture(
     "ablation",
-    "The loss increase from ablating each unit alone, with intervals over images. The unit table says which of them are shown to matter: "
-    "that requires more than exceeding this band.",
+    "The loss increase from ablating each unit alone, with 95% intervals over images. Which of them are shown to matter is in the table: "
+    "it takes more than exceeding the gray.",
     part="units",
 )
 

@@ -205,14 +205,17 @@ def _first(at: Any) -> Iterator[Claim]:
 
 of(weight_spectra).picture(
     "weights",
-    "The first layer's weights: orange raises a unit's activation, blue lowers it, on one scale for both. Gray pixels are 0 on every "
-    "training image: the data never change their weights, only weight decay does.",
+    "Incoming weights of the first layer's first units, at most 16: orange raises a unit's activation, blue lowers it, on one scale for "
+    "all. A blank picture: weights near 0. Gray pixels are 0 on every training image: the data never change their weights, only weight "
+    "decay does.",
     takes=lambda at: (
         {k: w if k == "constant" else w[:16] for k, w in _first_weights(at).items()} if at.layers else {"": None}
     ),
 )
 of(weight_spectra).picture(
-    "weight_spectra", "Stable rank: the sum of the squared singular values over the largest of them.", more=True
+    "weight_spectra",
+    "Stable rank: the sum of the squared singular values divided by the largest squared one; 1 if one direction holds all.",
+    more=True,
 )
 
 

@@ -261,7 +261,7 @@ def _ever_silent(at: Any) -> dict[str, Any]:
 
 of(lives).picture(
     "unit_lives",
-    "Units that are silent at some snapshot, on these images.",
+    "Only units that are silent (above 0 for no image) at some snapshot.",
     scope="network",
     more=True,
     takes=_ever_silent,

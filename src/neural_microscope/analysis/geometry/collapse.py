@@ -52,7 +52,7 @@ def neural_collapse(
         seed: Seed of the null's draws.
 
     Returns:
-        * ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) as well, because nc1 also rises when Sb loses
+        * ``nc1`` = tr(Sw pinv(Sb)) / C; ``nc1_trace`` = tr(Sw) / tr(Sb) as well, because ``nc1`` also rises when Sb loses
           rank, which ``sb_condition``, largest over smallest eigenvalue of Sb that is not 0, shows.
         * ``nc2_norms`` = ``sd(|m_c|) / mean(|m_c|)``; ``nc2_angles`` = ``mean |cos(m_c, m_d) + 1 / (C - 1)|`` over
           pairs.
@@ -235,7 +235,9 @@ def _weights(run: Any, acts: xr.DataArray) -> xr.DataArray | None:
 
 of(neural_collapse).picture(
     "collapse_over_time",
-    "The last hidden layer. In networks trained far beyond zero training error all measures fall toward 0 (Papyan et al.).",
+    "The last hidden layer. At 0: each class's images in one point (NC1), class means of equal lengths and angles (NC2), output weights "
+    "along them (NC3), predictions as by the nearest mean (NC4). Networks trained far beyond zero training error come close (Papyan et "
+    "al.).",
     part="layers",
 )
 

@@ -75,7 +75,8 @@ def _means(at: Any) -> Iterator[Claim]:
 
 of(class_means).picture(
     "class_means",
-    "Sorting alone draws a diagonal, in the untrained network too: what can differ is how dark the rest is.",
+    "Each unit (column) on a scale of its own. Sorting alone lines up the strongest colors, in the untrained network too: what can "
+    "differ is how strong the color of a unit's other classes is.",
     takes=lambda at: {"trained": at["selectivity.class_means"], "untrained": at["selectivity.class_means/untrained"]},
 )
 

@@ -290,9 +290,9 @@ def _apart(at: Any) -> xr.Dataset:
 
 of(drift).picture(
     "drift",
-    "The layer compared with itself at the last snapshot, on the same images, split into the part that a rotation of its space removes and "
-    "the rest. CKA (1: equal similarities between images) weighs directions of large variance more, the Procrustes distance (0: the same "
-    "shape after rotation) weighs all alike.",
+    "The layer compared with itself at the last snapshot, on the same images. Strong color: change of shape, of the images' distances "
+    "from each other. Faint: rotation, which keeps them. CKA 1, Procrustes distance 0: the same shape. Bottom: mean angle between the "
+    "axes of largest variance and those at the end.",
 )
 
 

@@ -116,7 +116,7 @@ def _selves(at: Any) -> Iterator[Claim]:
 
 of(unit_drift).picture(
     "unit_drift",
-    "Correlation over the images; hatched: dead. A layer's geometry compares images: it can stay while single units change.",
+    "Correlation over the images; hatched: dead. How a layer arranges the images can stay while single units change.",
     more=True,
 )
 
