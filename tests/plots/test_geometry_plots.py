@@ -129,7 +129,7 @@ def test_purity_stands_over_that_of_untrained_networks_on_the_same_images() -> N
     for bar, one in zip(axes.patches, CONTROLS.values(), strict=True):
         law = networks(one["purity"].values, one["purity_untrained"].values)
         assert [bar.get_x(), bar.get_x() + bar.get_width()] == pytest.approx([100 * law.low, 100 * law.high])
-    assert axes.get_xlabel().replace("\n", " ").endswith("(%), 30 images; gray: 20 untrained networks")
+    assert axes.get_xlabel().replace("\n", " ").endswith("(%) on 30 images; gray: 20 untrained networks")
     assert [text.get_text() for text in axes.get_yticklabels()] == ["layers.0", "layers.1", "layers.2"]
 
 

@@ -206,8 +206,8 @@ def _against_untrained(axes: Axes, controls: Mapping[str, xr.Dataset]) -> None:
     one = next(iter(controls.values()))
     others = int(np.isfinite(one["purity_untrained"]).sum())
     images = count(int(one.attrs["n_examples"]), "images")
-    words = f"neighbors of the same class (%), {images}; gray: {count(others, 'untrained networks')}"
-    axes.set(title="Trained network", xlabel=fill(words, 44 if style.narrow() else 22))
+    words = f"same-class neighbors (%) on {images}; gray: {count(others, 'untrained networks')}"
+    axes.set(title="Trained network", xlabel=fill(words, 35 if style.narrow() else 22))
 
 
 @draws

@@ -111,7 +111,6 @@ def quantile_strips(
         axes.set_ylim(None, -gap)
         axes.set_title(_quantile_name(float(part["quantile"])), fontsize=8)
     panels[0].set_ylabel(axis)
-    figure.supxlabel("quantile of the activations above 0; number: their mean", fontsize=7.5)
     return figure.says(
         f"For {count(len(units), f'{axis}s')}, {per} images each at several heights of its activation, from the strongest to those just "
         "above zero."

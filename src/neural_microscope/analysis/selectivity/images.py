@@ -179,8 +179,8 @@ def _across(at: Any) -> Iterator[Claim]:
 
 of(quantile_examples).picture(
     "quantile_strips",
-    "The units whose ablation raises the loss most, each with images across its range: the top images alone are a small part of what a "
-    "unit responds to.",
+    "The units whose ablation raises the loss most, each with images at quantiles of its activations above 0 (number: their mean), from "
+    "the highest to just above 0: the top images alone are a small part of what a unit responds to.",
     takes=lambda at: {
         "images": at.run.probe.images,
         "strips": at["selectivity.quantile_examples"],
