@@ -300,7 +300,7 @@ def _spoken(claim: Claim) -> str:
 def _named(claim: Claim) -> str:
     """A line that names the gray bands of its short picture."""
     names = [_null(claim, kind) for kind in bands(claim)]
-    return f"Gray: the upper band {', the lower '.join(names)}" if len(names) == 2 else f"Gray: {names[0]}"
+    return f"Gray: upper band, {'; lower band, '.join(names)}" if len(names) == 2 else f"Gray: {names[0]}"
 
 
 def _null(claim: Claim, kind: str) -> str:
