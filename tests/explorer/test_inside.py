@@ -118,6 +118,7 @@ def test_a_channels_walk_gives_torchs_numbers_wherever_the_window_is(
             listed = sum(exact(place.locator("table"))[:-1])
             assert listed == pytest.approx(float(sums.sum()), abs=TOLERANCE)
         place.get_by_role("button", name="Next").click()
+        expect(place.locator(".steps [aria-current]")).to_have_text("2. Bias")
         told = [float(sums.sum()), conv.bias.tolist()[channel], float(pre[row, col])]
         assert exact(place.locator(".step")) == pytest.approx(told, abs=TOLERANCE)
         place.get_by_role("button", name="Next").click()

@@ -103,7 +103,7 @@ function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<Sta
   // A window that slides writes no address of every position.
   useEffect(() => {
     if (position === Math.min(last, inside.position)) return;
-    const timer = setTimeout(() => update({ inside: { ...inside, position } }), SETTLED);
+    const timer = setTimeout(() => update((now) => (now.inside ? { inside: { ...now.inside, position } } : {})), SETTLED); // the step may be another by then
     return () => clearTimeout(timer);
   }, [position, inside]);
 
