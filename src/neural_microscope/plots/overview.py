@@ -67,8 +67,8 @@ def _classes(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
     """Some of the points [example, 2] as dots in their classes' colors, and each class as a digit at the mean of all its points."""
     ends, known, some = limits(points), np.unique(labels), some_of(len(labels))
     for label in known:
-        at = np.clip(points[some][labels[some] == label], *ends).T
+        x, y = np.clip(points[some][labels[some] == label], *ends).T
         color = style.theme_of(axes).of_class(int(label))
-        axes.scatter(*at, s=7, color=color, linewidths=0, alpha=0.6).set_in_layout(False)
+        axes.scatter(x, y, s=7, color=color, linewidths=0, alpha=0.6).set_in_layout(False)
     means = np.array([points[labels == label].mean(axis=0) for label in known])
     map_of(axes, means, np.asarray(ends), known, size=70, halo=True)

@@ -28,7 +28,7 @@ LEGEND = (
     "Dot: the result (line: its 95% interval). Gray: 95% of a null, the results without the effect. AUC: how well a unit alone tells a "
     "class from the others (0.5: chance)."
 )
-"""How the cards are read."""
+"""A key to the cards."""
 
 
 def found(page: Page) -> str:

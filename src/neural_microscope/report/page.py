@@ -110,7 +110,7 @@ class Page:
         ]
 
     def missed(self, rule: str) -> list[Claim]:
-        """What a rule looked for in networks and layers and did not find."""
+        """A rule's claims about networks and layers that are not shown."""
         return [c for c in self.claims if c.rule == rule and c.unit is None and not (c.shown or c.describes)]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How the results of a look are computed, in steps that a few processes can share, and kept in the run's folder."""
+"""The results of a look, computed in steps that a few processes can share, and kept in the run's folder."""
 
 from __future__ import annotations
 
