@@ -1,6 +1,6 @@
 // The column beside the networks: one panel of several, chosen by tabs. In a narrow window it is a sheet that opens above time.
 
-import { Component, type JSX, type RefObject } from "preact";
+import { Component, type JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useMedia } from "./parts";
 import type { Tab } from "./state";
@@ -25,27 +25,30 @@ export function placeInPanel(): number {
 
 const SETTLES = 4000; // milliseconds in which a panel's parts are computed
 
-/** Goes to the heading that a link names, as its panel fills, until the reader does something. */
-function useLinkedPlace(column: RefObject<HTMLElement>): void {
+/** Keeps a part of the inspector below the tabs as its panel fills, until the reader does something. */
+export function lead(find: () => Element | null | undefined): () => void {
+  const column = document.querySelector(".inspector")!;
+  const stop = new AbortController();
+  const go = () => {
+    const { top } = headings();
+    column.scrollTop += (find()?.getBoundingClientRect().top ?? top) - top;
+  };
+  const observer = new MutationObserver(go);
+  const end = () => {
+    stop.abort();
+    observer.disconnect();
+  };
+  observer.observe(column, { childList: true, subtree: true });
+  for (const name of ["wheel", "pointerdown", "keydown"]) addEventListener(name, end, { signal: stop.signal, capture: true });
+  setTimeout(end, SETTLES);
+  go();
+  return end;
+}
+
+/** Goes to the heading that a link names. */
+function useLinkedPlace(): void {
   const wanted = useRef(Number(new URLSearchParams(location.hash.slice(1)).get("at")));
-  useEffect(() => {
-    if (!wanted.current) return;
-    const stop = new AbortController();
-    const go = () => {
-      const { all, top } = headings();
-      column.current!.scrollTop += (all[wanted.current]?.getBoundingClientRect().top ?? top) - top;
-    };
-    const observer = new MutationObserver(go);
-    const end = () => {
-      stop.abort();
-      observer.disconnect();
-    };
-    observer.observe(column.current!, { childList: true, subtree: true });
-    for (const name of ["wheel", "pointerdown", "keydown"]) addEventListener(name, end, { signal: stop.signal, capture: true });
-    setTimeout(end, SETTLES);
-    go();
-    return end;
-  }, []);
+  useEffect(() => (wanted.current ? lead(() => headings().all[wanted.current]) : undefined), []);
 }
 
 export interface InspectorProps {
@@ -69,7 +72,7 @@ export function Inspector({ tabs, tab, about, panels, wait, onTab, onClose }: In
   const list = useRef<HTMLDivElement>(null);
   const column = useRef<HTMLElement>(null);
   useLayoutEffect(() => column.current!.scrollTo(0, 0), [shown, about]);
-  useLinkedPlace(column);
+  useLinkedPlace();
 
   function onKeyDown(event: KeyboardEvent): void {
     const at = tabs.indexOf((event.target as HTMLElement).dataset.tab as Tab);

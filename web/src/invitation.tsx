@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { highest, NO_CHANGES, softmax } from "./engine";
 import { insideOf } from "./inside";
+import { lead } from "./inspector";
 import { type Lab, useLater } from "./lab";
 import { selectiveAt } from "./missions";
 import { unitName } from "./names";
@@ -95,7 +96,7 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
         {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => {
           update(part);
           const answer = text === taughtBy ? "#influence" : part.pair && ".learning";
-          if (answer) requestAnimationFrame(() => document.querySelector(answer)?.scrollIntoView({ block: "start" }));
+          if (answer) lead(() => document.querySelector(answer));
         }}>{text}</button></li>)}
       </ul>
     </div>
