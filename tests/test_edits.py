@@ -279,9 +279,9 @@ def test_edits_that_can_not_be_made_are_refused(run: nm.Run) -> None:
             edits.edited(run, edit, data=DIGITS)
     with pytest.raises(UnknownName, match=r"no hidden layer 'layers\.7'"):
         edits.edited(run, edits.Forget(7, how="units", layer="layers.7"), data=DIGITS)
-    with pytest.raises(UnknownName, match="no by 'size'; there is: selectivity, effect, random"):
+    with pytest.raises(UnknownName, match="no by 'size'; there are: selectivity, effect, random"):
         edits.Prune(0.5, by="size")  # type: ignore[arg-type]
-    with pytest.raises(UnknownName, match="no how 'logits'; there is: logit, units, train; did you mean 'logit'"):
+    with pytest.raises(UnknownName, match="no how 'logits'; there are: logit, units, train; did you mean 'logit'"):
         edits.Forget(7, how="logits")  # type: ignore[arg-type]
 
 

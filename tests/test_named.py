@@ -94,5 +94,5 @@ def test_snapshots_are_asked_for_by_the_steps_they_were_recorded_at() -> None:
     assert named.snapshots(acts().drop_vars("step"), (1,)).tolist() == [1]
     assert named.snapshots(acts()[1], 128).tolist() == [0]
     for wrong in (1, -3):
-        with pytest.raises(UnknownName, match=f"no snapshot at step {wrong}; there is: 0, 128"):
+        with pytest.raises(UnknownName, match=f"no snapshot at step {wrong}; there are: 0, 128"):
             named.snapshots(acts(), [0, wrong])

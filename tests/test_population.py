@@ -155,7 +155,7 @@ def test_cnns_are_trained_together_where_that_pays() -> None:
 
 
 def test_an_unknown_order_is_refused() -> None:
-    with pytest.raises(UnknownName, match="no order 'same'; there is: own, shared"):
+    with pytest.raises(UnknownName, match="no order 'same'; there are: own, shared"):
         nm.train_population(CONFIG, DATA, seeds=[0], order="same")  # type: ignore[arg-type]
 
 

@@ -424,7 +424,7 @@ def test_settings_that_no_optimizer_has_are_refused() -> None:
             nm.changes.LearningRate(value)
         with pytest.raises(ConfigError, match="0 or more, and finite"):
             nm.changes.WeightDecay(value)
-    with pytest.raises(UnknownName, match="no how 'new'; there is: continued, restarted"):
+    with pytest.raises(UnknownName, match="no how 'new'; there are: continued, restarted"):
         nm.changes.Schedule("new")  # type: ignore[arg-type]
 
 
@@ -445,8 +445,8 @@ def test_settings_that_no_optimizer_has_are_refused() -> None:
         ({"at": 8, "change": "layers.0"}, WrongType, "change"),
         ({"at": 8, "branches": 0}, ConfigError, "branches is 0; it must be 1 or more"),
         ({"at": 8, "nulls": -1}, ConfigError, "nulls is -1; it must be 0 or more"),
-        ({"at": 8, "orders": "old"}, UnknownName, "no orders 'old'; there is: new, same"),
-        ({"at": 8, "lr_schedule": "cosine"}, UnknownName, "no lr schedule 'cosine'; there is: continued, restarted"),
+        ({"at": 8, "orders": "old"}, UnknownName, "no orders 'old'; there are: new, same"),
+        ({"at": 8, "lr_schedule": "cosine"}, UnknownName, "no lr schedule 'cosine'; there are: continued, restarted"),
     ],
 )
 def test_refusals_say_what_came_and_what_is_possible(

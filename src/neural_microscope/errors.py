@@ -13,7 +13,7 @@ class MicroscopeError(Exception):
     ...     model.run_with_cache(images, names_filter="layers.7.hook_post")
     ... except nm.errors.MicroscopeError as error:
     ...     print(error)
-    no hook point 'layers.7.hook_post'; there is: ...
+    no hook point 'layers.7.hook_post'; there are: ...
     """
 
     def __str__(self) -> str:  # KeyError would show the repr, with quotes
@@ -81,8 +81,9 @@ def unknown(kind: str, name: object, options: Iterable[str], hint: str = "") -> 
     """
     options = list(options)
     near = difflib.get_close_matches(str(name), options, n=3, cutoff=0.5)
-    shown = options if len(options) <= 12 else [*options[:12], f"… {len(options) - 12} more"]
-    text = f"no {kind} {name!r}; there is: {', '.join(shown) if shown else 'none'}"
+    shown = [repr(option) if ", " in option else option for option in options[:12]]
+    shown += [f"… {len(options) - 12} more"] * (len(options) > 12)
+    text = f"no {kind} {name!r}; there are: {', '.join(shown) if shown else 'none'}"
     if near:
         text += f"; did you mean {' or '.join(repr(n) for n in near)}?"
     return UnknownName(f"{text} {hint}".rstrip())

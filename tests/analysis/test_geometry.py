@@ -72,7 +72,7 @@ def test_what_can_not_be_fitted_is_refused() -> None:
         geometry.pca(acts(np.full((5, 3), np.nan)))
     with pytest.raises(DataError, match="unit or channel"):
         geometry.pca(xr.DataArray(np.ones((5, 3)), dims=("example", "class")))
-    with pytest.raises(UnknownName, match="no snapshot at step 7; there is: 0, 1"):
+    with pytest.raises(UnknownName, match="no snapshot at step 7; there are: 0, 1"):
         geometry.pca(acts(np.ones((2, 5, 3))), fit_at=7)
     with pytest.raises(UnknownName, match="aligned"):
         geometry.pca(acts(np.ones((5, 3))), basis="algined")  # type: ignore[arg-type]

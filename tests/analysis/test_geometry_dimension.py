@@ -91,7 +91,7 @@ def test_nulls_and_two_nn_are_taken_where_they_are_asked_for() -> None:
     assert np.isfinite(table["two_nn"]).values.tolist() == [False, True, False, True]
     assert np.isfinite(table["effective_rank_null_high"]).values.tolist() == [False, False, True, False]
     assert np.isnan(table["two_nn_p"]).all()
-    with pytest.raises(UnknownName, match="no snapshot at step 4; there is: 0, 1, 2, 3"):
+    with pytest.raises(UnknownName, match="no snapshot at step 4; there are: 0, 1, 2, 3"):
         geometry.dimension(acts(x), null_at=(4,))
 
 

@@ -176,7 +176,7 @@ def test_the_reference_may_be_the_first_the_last_or_the_one_before() -> None:
     with pytest.raises(DataError, match="previous"):
         similarity.drift(run, reference="first")  # type: ignore[arg-type]
     for wrong in (1, -4):
-        with pytest.raises(UnknownName, match="there is: 0, 10, 20"):
+        with pytest.raises(UnknownName, match="there are: 0, 10, 20"):
             similarity.drift(run, reference=wrong)
 
 

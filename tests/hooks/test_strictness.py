@@ -56,7 +56,7 @@ def test_a_mistyped_name_is_an_error_that_offers_the_nearest(name: str, at: int,
     for use in uses(model, small_images(), typo):
         with pytest.raises(UnknownName) as caught:
             use()
-        assert f"no hook point {typo!r}; there is: input, layers.0.hook_pre" in str(caught.value)
+        assert f"no hook point {typo!r}; there are: input, layers.0.hook_pre" in str(caught.value)
         assert name in str(caught.value).partition("did you mean")[2]
 
 
@@ -67,7 +67,7 @@ def test_a_mistyped_name_is_an_error_that_offers_the_nearest(name: str, at: int,
         (set(), "empty collection"),
         ("", "no hook point ''"),
         (["input", "layer.0"], "no hook point 'layer.0'"),
-        (lambda name: name == "fc1", "the predicate matches no hook point; there is: input, layers.0.hook_pre"),
+        (lambda name: name == "fc1", "the predicate matches no hook point; there are: input, layers.0.hook_pre"),
         ("logits@x", "no hook point 'logits@x'"),
         ("logits@", "no hook point 'logits@'"),
         ("logits@-1", "no hook point 'logits@-1'"),

@@ -121,7 +121,7 @@ def test_a_wrong_number_of_inputs_says_what_came_and_what_is_taken(build: Callab
 
 @pytest.mark.parametrize("build", [lambda name: Neuron(2, name), lambda name: MLP(2, [1], activation=name)])
 def test_an_unknown_activation_names_those_that_exist(build: Callable[[str], Neuron | MLP]) -> None:
-    with pytest.raises(ValueError, match="'gelu'; there is: tanh, relu, sigmoid, linear"):
+    with pytest.raises(ValueError, match="'gelu'; there are: tanh, relu, sigmoid, linear"):
         build("gelu")
 
 

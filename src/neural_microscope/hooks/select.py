@@ -34,7 +34,7 @@ def select(sites: Mapping[str, Site], names_filter: NamesFilter) -> list[Site]:
         meant = [site for name, site in open_.items() if names_filter(name)]
         found = list({id(site.module): site for site in reversed(meant)}.values())[::-1]  # by its first selected name
         if not found:
-            raise UnknownName(f"the predicate matches no hook point; there is: {', '.join(open_)}")
+            raise UnknownName(f"the predicate matches no hook point; there are: {', '.join(open_)}")
         return found
     if not isinstance(names_filter, Iterable):
         raise HookError(f"a filter must be None, a name, names or a predicate; got {type(names_filter).__name__}")

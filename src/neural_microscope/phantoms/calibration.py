@@ -46,7 +46,12 @@ def instruments(names: Sequence[str] = ()) -> list[Instrument]:
     every = [instrument for measure in MEASURES.values() for instrument in measure.instruments]
     for name in names:
         if not any(one.startswith(name) for i in every for one in (i.name, i.measure)):
-            raise unknown("measure or instrument", name, dict.fromkeys(w for i in every for w in (i.measure, i.name)))
+            raise unknown(
+                "measure or instrument",
+                name,
+                dict.fromkeys(w for i in every for w in (i.measure, i.name)),
+                "(docs/measures.md lists the measures)",
+            )
     return [i for i in every if not names or i.name.startswith(tuple(names)) or i.measure.startswith(tuple(names))]
 
 
@@ -363,8 +368,8 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
         found.append(
             say(
                 RATE,
-                "A check of the method: of {pages:,} trial reports, each on a network with nothing to find, {false:,} ({rate:2%}) made a "
-                "false claim; 5% are allowed (version {version}).",
+                "A check of the method: of {pages:,} trial reports on networks with nothing to find, {false:,} ({rate:2%}) made a "
+                "false claim (allowed: 5%; measured with version {version}).",
                 false=int(empty["pages_false"].sum()),
                 pages=int(empty["pages"].sum()),
                 rate=float(empty["pages_false"].sum() / empty["pages"].sum()),
@@ -376,7 +381,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
             say(
                 "instruments that are calibrated",
                 "Each of {size:,} instruments (a measure, and data whose answer is known) was also tried alone: {good:,} recover the "
-                "answer and find something in at most {allowed:0%} of {empty:,} data sets with nothing to find.",
+                "answer, with false alarms on at most {allowed:0%} of {empty:,} data sets with nothing to find.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
                 empty=int(record.attrs["n_empty"]),
@@ -388,7 +393,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
             say(
                 "error rates",
                 f"The limit is {{declared:0%}} for all claims about a network together{several}, and {{declared:0%}} for each instrument; "
-                "an instrument at its limit can reach {allowed:0%} of {empty:,} data sets by chance.",
+                "in {empty:,} data sets chance allows {allowed:0%}.",
                 declared=DECLARED,
                 networks=networks,
                 together=min(1.0, DECLARED * networks),

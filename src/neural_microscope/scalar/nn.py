@@ -121,7 +121,7 @@ class MLP(Module):
 
 def _known(activation: str) -> str:
     if activation not in ACTIVATIONS:
-        raise ValueError(f"no activation {activation!r}; there is: {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"no activation {activation!r}; there are: {', '.join(ACTIVATIONS)}")
     return activation
 
 
