@@ -16,7 +16,7 @@ ROOT = Path(neural_microscope.__file__).parent
 ROWS = [
     ["__main__"],
     ["cli"],
-    ["demonstration", "lessons"],
+    ["demonstration", "lessons", "usage"],
     ["report", "explorer", "interop", "sweep"],
     ["phantoms"],
     ["analysis.findings"],

@@ -286,7 +286,7 @@ def test_a_question_that_the_ceiling_does_not_carry_is_refused_with_its_number(r
         (lambda run: nm.influence.estimate(run, Activation("layers.7", 0), data=DATA), UnknownName, "hook point"),
         (lambda run: nm.influence.estimate(run, Prediction(0), data=DATA, damping=0.0), ConfigError, "damping"),
         (lambda run: nm.influence.estimate(run, Prediction(0), data=DATA, step=5), UnknownName, "snapshot"),
-        (lambda run: nm.influence.estimate(run, Prediction(0), data=small_runs.data(60)), RunError, "hashes differ"),
+        (lambda run: nm.influence.estimate(run, Prediction(0), data=small_runs.data(60)), RunError, "checksums differ"),
         (lambda run: nm.influence.estimate(run, Prediction(0)), RunError, "Give the data"),
         (lambda run: nm.influence.estimate([], Prediction(0), data=DATA), DataError, "no run"),
         (lambda run: retrained(run, [[]]), DataError, "at least one"),
@@ -296,7 +296,7 @@ def test_a_question_that_the_ceiling_does_not_carry_is_refused_with_its_number(r
         (lambda run: retrained(run, []), DataError, "no set"),
         (lambda run: retrained(run, [[0]], seeds=0), ConfigError, "1 or more"),
         (lambda run: retrained(run, [[0]], seeds=[1, 1]), ConfigError, "each once"),
-        (lambda run: retrained(run, [[0]], vary="nothing"), UnknownName, "no vary 'nothing'; there is: both"),
+        (lambda run: retrained(run, [[0]], vary="nothing"), UnknownName, "no vary 'nothing'; there are: both"),
         (
             lambda run: nm.influence.retrain(run, [[0]], Activation("layers.0", 1), data=DATA),
             ConfigError,

@@ -1,6 +1,6 @@
 """The command line: ``microscope demo | train | resume | replay | verify | report | explore | learn | calibrate | sweep``.
 
-Torch is imported only when a command runs.
+`usage` parses it. Torch is imported only when a command runs.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import shlex
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from .config import CNNConfig, MLPConfig, RecordConfig, TrainConfig, fitted
-from .errors import MicroscopeError
+from . import usage
+from .config import CNNConfig, ConfigError, MLPConfig, RecordConfig, TrainConfig, fitted
+from .errors import MicroscopeError, WrongType, WrongValue
 from .files import shown
 from .stops import Stops
 
@@ -33,8 +32,15 @@ if TYPE_CHECKING:
     from .training import History, Observer
 
 Network = Annotated[MLPConfig, tyro.conf.subcommand("mlp")] | Annotated[CNNConfig, tyro.conf.subcommand("cnn")]
-Runs = Annotated[list[Path], tyro.conf.Positional]
-OneRun = Annotated[Path, tyro.conf.Positional]
+Runs = Annotated[
+    list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)")
+]
+OneRun = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
+Output = Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="")]
+Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="LAYER:UNITS", help_behavior_hint="")]
+Classes = Annotated[tuple[int, ...], tyro.conf.arg(metavar="CLASS [CLASS ...]", help_behavior_hint="")]
 
 
 def demo(
@@ -50,9 +56,9 @@ def demo(
 
     Args:
         out: Folder for the two runs and the two pages.
-        data: mnist, fashion-mnist, kmnist, digits, or a path (IDX, pictures, npz). If MNIST is unavailable, the bundled digits are used.
+        data: mnist, fashion-mnist, kmnist, digits, or a path as in train. If MNIST is unavailable, the bundled digits are used.
         seed: Seed of the initial weights and of the order of batches.
-        seeds: Networks of each kind, from as many seeds, counted from --seed: each claim then states on how many it is shown.
+        seeds: Number of networks of each kind, with the seeds from --seed on. Each claim then states on how many it is shown.
         short: One epoch on a sixth of the training images: a quick check of the installation, not a good network.
     """
     from . import demonstration
@@ -84,16 +90,19 @@ def train(
     """Trains a network and records the training run in a run folder.
 
     Args:
-        network: The network; image_shape and classes follow the data by default.
+        network: The kind of network.
         out: The run folder, new or empty.
-        training: Training settings; the seed sets the initial weights too.
+        training: Training settings. On the command line, --seed sets the initial weights too.
         record: What to record, and when.
-        data: mnist, fashion-mnist, kmnist, digits, or a path: a folder of IDX files or pictures, or an npz file.
+        data: mnist, fashion-mnist, kmnist, digits, or a path: a folder of pictures, of two csv files or of MNIST's kind of files (IDX),
+            or an npz file.
     """
     from . import Recorder, models
     from . import train as run_training
     from .data import load
+    from .run.beginning import leftovers
 
+    leftovers(out)  # an occupied folder fails before a download
     with _then(lambda: _continues(out)):
         dataset = load(data)
         if dataset.note:
@@ -108,7 +117,7 @@ def train(
 
 
 def resume(run: OneRun) -> None:
-    """Continues an interrupted run to its end, with bitwise the same result as without the interruption.
+    """Continues an interrupted run to its end, with exactly the same result, bit for bit, as without the interruption.
 
     Args:
         run: The run folder.
@@ -123,43 +132,45 @@ def resume(run: OneRun) -> None:
 def replay(
     run: OneRun,
     at: int,
-    ablate: tuple[str, ...] = (),
-    freeze: tuple[str, ...] = (),
-    reinitialize: tuple[str, ...] = (),
-    duplicate: tuple[str, ...] = (),
-    withhold: tuple[int, ...] = (),
-    blur: tuple[int, ...] = (),
+    ablate: Units = (),
+    freeze: Units = (),
+    reinitialize: Units = (),
+    duplicate: Units = (),
+    withhold: Classes = (),
+    blur: Classes = (),
     rate: float = 1.0,
-    since: int | None = None,
-    until: int | None = None,
-    end: int | None = None,
-    branches: int | None = None,
+    since: Number = None,
+    until: Number = None,
+    end: Number = None,
+    branches: Number = None,
     orders: Literal["new", "same"] = "new",
     nulls: int = 20,
     restart_schedule: bool = False,
-    data: str = "",
-    out: Path | None = None,
+    data: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = "",
+    out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None,
 ) -> None:
     """Forks a recorded training at a snapshot, and trains it on with and without a change, in several orders of the batches.
 
-    The same command continues an interrupted replay. Without a change, and with --orders same, it repeats the original.
+    In each order it trains one network with the change, one without, and --nulls with a random change of the same kind and size: up to 176
+    trainings by default, each from --at to --end. Fewer --branches or --nulls are quicker. The same command continues an interrupted
+    replay. Without a change, and with --orders same, it repeats the original.
 
     Args:
         run: The run folder, recorded with --keep-states.
-        at: Step of the snapshot at which it is forked.
-        ablate: Units that are lost, as layers.1:19 or layers.1:3,19.
-        freeze: Units that stop learning, likewise.
-        reinitialize: Units that start over, likewise.
-        duplicate: A unit that gets a copy, likewise.
+        at: Step of the snapshot at which it is forked; `microscope verify RUN` lists those that can be.
+        ablate: Units to ablate, as layers.1:19 or layers.1:3,19.
+        freeze: Units that stop learning, written likewise.
+        reinitialize: Units that start over, written likewise.
+        duplicate: A unit that gets a copy, written likewise.
         withhold: Classes that are left out of the batches.
         blur: Classes whose images are blurred.
-        rate: Factor of the learning rate.
+        rate: Multiplies the learning rate; 0.5 halves it.
         since: First step at which the changes hold; the fork by default.
         until: First step at which they no longer hold; by default they hold to the end.
         end: The last step; the original's by default.
         branches: Number of orders; 8 by default, 1 with --orders same.
         orders: new, or same for the order of the original.
-        nulls: Random changes of the same kind and size in each order, as null.
+        nulls: Networks with a random change, in each order; their spread is the null.
         restart_schedule: A whole schedule of the learning rate from the fork on, instead of the original's.
         data: As of train; by default the set that the run names.
         out: Folder to create; by default one named after the change, in RUN.replays.
@@ -169,6 +180,8 @@ def replay(
     from .replays import named_change, told
     from .replays import replay as make
 
+    if not 0 <= rate < math.inf:
+        raise ConfigError(f"rate is {rate:g}; it must be 0 or more, and finite")
     kinds = (
         (changes.Ablate, ablate),
         (changes.Freeze, freeze),
@@ -201,32 +214,42 @@ def replay(
 
 
 def verify(run: OneRun) -> None:
-    """Lists every missing, truncated or altered file of a run folder.
+    """Verifies every file of a run folder, and prints what the run holds.
 
-    Incomplete files of an interrupted writer, and files that are not part of the run, are listed; they do no harm.
+    Every missing, truncated or altered file is listed. Incomplete files of an interrupted writer, and files that are not part of the
+    run, are listed too; they do no harm.
 
     Args:
         run: The run folder.
     """
-    from .run import Run
+    from .claim import count
+    from .run import Run, commits
     from .run import verify as find_problems
+    from .run.verify import FOREIGN, no_run
 
-    if not run.is_dir():
-        raise MicroscopeError(f"{run} is not a folder")
+    if not any((run / name).is_file() for name in ("run.json", commits.NAME)):
+        raise no_run(run)
     problems = find_problems(run)
-    for problem in problems:
+    foreign = [problem for problem in problems if problem.what == FOREIGN]
+    for problem in [one for one in problems if one not in foreign or len(foreign) <= 10]:
         _say(str(problem))
+    if len(foreign) > 10:
+        _say(f"{len(foreign):,} files that are not part of this run (first: {foreign[0].path})")
     if damaged := sum(problem.kind == "damage" for problem in problems):
         raise MicroscopeError(
-            f"{run}: {damaged} {'file has' if damaged == 1 else 'files have'} changed since recording"
+            f"{run}: {count(damaged, 'files')} changed or missing since recording; restore from a copy, or train the run again"
         )
-    _say(f"{Run.open(run)}: all files verified")
+    held = Run.open(run)
+    _say(f"{run}: all files verified ({held.summary()})")
+    _say(f"hook points: {', '.join(held.hook_points)}")
+    _say(f"snapshots at step {', '.join(map(str, held.steps))}")
+    _say(f"can be forked (replay --at) at step {', '.join(map(str, held.kept_states)) or '-'}")
 
 
 def report(
     runs: Runs,
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
-    calibration: Path | None = None,
+    output: Output = None,
+    calibration: File = None,
     format: Literal["html", "json"] = "html",
 ) -> None:
     """Writes one self-contained page about one run or several side by side, or about a sweep.
@@ -245,6 +268,7 @@ def report(
     from .claim import count
     from .run import Run
 
+    _some(runs)
     output = output or Path(f"report.{format}")
     swept = [run for run in runs if (run / "sweep.json").is_file()]
     if swept and len(runs) > 1:
@@ -254,7 +278,7 @@ def report(
     if (seconds := reports.expected(opened)) > 60:
         _say(f"{count(len(opened), 'runs')} to analyze: about {count(math.ceil(seconds / 60), 'minutes')} on one core")
     with (
-        _then(lambda: f"{output} was not written; the same command starts over"),
+        _then(lambda: f"{output} was not written; the same command reuses the runs already analyzed"),
         _counter("analyzing") as progress,
     ):
         if format == "json":
@@ -287,7 +311,7 @@ def _of_sweep(folder: Path) -> tuple[list[Run], list[dict[str, Any]]]:
 
 def explore(
     runs: Runs,
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("explorer.html"),
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("explorer.html"),
     snapshots: int = 20,
 ) -> None:
     """Writes one offline page for exploring the networks: draw a digit, ablate units, step through training.
@@ -302,6 +326,7 @@ def explore(
     from . import explorer
     from .run import Run
 
+    _some(runs)
     opened = [Run.open(run) for run in runs]
     with _then(lambda: f"{output} was not written; the same command starts over"), _counter("measuring") as progress:
         page = explorer.write(opened, output, snapshots=snapshots, progress=progress)
@@ -323,6 +348,8 @@ def learn(
     from . import lessons
     from .claim import count
 
+    if folder.exists() and not folder.is_dir():
+        raise MicroscopeError(f"{folder} is a file; give a folder")
     copied, kept = lessons.copy(folder, solved=solved)
     _say(f"{folder.resolve()}: {count(len(copied), 'notebooks')} copied")
     if kept:
@@ -339,35 +366,37 @@ def learn(
 
 
 def calibrate(
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    names: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")
+    ] = (),
     empties: int = 200,
     pages: int = 200,
     seed: int = 0,
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
+    output: Output = None,
     workers: int = 2,
 ) -> None:
-    """Runs every instrument on planted and on empty phantoms, and all claims of a page on networks without structure to find.
+    """Tests every measure on made-up data: some with a known effect that it must find, some with none, on which it must stay silent.
 
-    Fails (exit code 1) if a truth is not recovered, if more than 9% of the empty phantoms raise a false alarm (declared rate 5%),
-    if more pages have a false claim than the declared 5% allows (99% bound), if a rule can never be shown, or if fewer than 80% of
-    planted units are found.
+    Such data, or a network trained on it, is a phantom, planted or empty; an instrument is a measure with its phantoms. Whole reports
+    are tested the same way, on networks without structure to find. The exit code is 1 if any of these fails: each known effect is
+    found; at most 9% of the empty phantoms of an instrument raise a false alarm (5% and chance); no more reports contain a false
+    claim than 5% and chance allow; each rule can be shown; at least 80% of planted units are found.
 
     Args:
-        names: Measures or instruments, by the beginning of their names; "pages" for the pages. By default all.
+        names: Measures or instruments, by the beginning of their names; "pages" for the reports. By default all.
         empties: Empty phantoms for each instrument. With fewer than 100 the false-alarm rate is imprecise.
-        pages: Networks of each empty kind, and a tenth as many of each planted one; 0 leaves them out.
+        pages: Reports to test: this many per kind of empty network, a tenth as many per planted kind; 0 for none.
         seed: Seed of the first phantom; the empty ones take the seeds that follow.
         output: A JSON file for the result. Results already in it, and those of an interrupted calibration in the .jsonl file next
             to it, are computed again only if a measure, its phantoms or a rule have changed.
-        workers: Processes for the pages, one thread each.
+        workers: Processes for the reports, one thread each.
     """
     from . import phantoms
     from .claim import count
 
-    if empties < 1 or pages < 0 or workers < 1:
-        raise MicroscopeError(
-            f"--empties and --workers must be at least 1, --pages at least 0 (got {empties}, {workers}, {pages})"
-        )
+    for name, value, least in (("empties", empties, 1), ("pages", pages, 0), ("workers", workers, 1)):
+        if value < least:
+            raise ConfigError(f"{name} is {value}; it must be {least} or more")
     kept = "does the rest" if output else "starts over; with --output it would do only the rest"
     with _then(lambda: f"the same command {kept}"), _counter("calibrating") as progress:
         result = phantoms.recalibrate(
@@ -390,30 +419,30 @@ def calibrate(
 def sweep(
     network: Network,
     out: str,
-    seeds: tuple[int, ...] = (0,),
-    settings: Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="FIELD=VALUE,VALUE")] = (),
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT [INT ...]")] = (0,),
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD=VALUE,VALUE", help_behavior_hint="")] = (),
     training: TrainConfig = TrainConfig(),  # noqa: B008
     record: RecordConfig = RecordConfig(),  # noqa: B008
     data: str = "mnist",
     order: Literal["own", "shared"] = "own",
-    workers: int | None = None,
-    scheduler: str | None = None,
+    workers: Number = None,
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None,
     retries: int = 2,
 ) -> None:
-    """Trains and records many networks on Dask: one for each seed and each combination of settings.
+    """Trains and records many networks, on all cores of this machine or on a cluster (with Dask): one per seed and combination of settings.
 
-    Run again, the same command trains only the missing networks. Needs the extra `sweep`.
+    Run again, the same command trains only the missing networks. It needs pip install 'neural-microscope[sweep]'.
 
     Args:
-        network: The network; image_shape and classes follow the data by default.
-        out: Folder or fsspec URL (s3://bucket/folder) for sweep.json and runs/; all machines must reach it under that name.
-        seeds: The seeds of each setting: of the initial weights, and with --order own of the order of batches.
-        settings: The settings to vary, as field=value of the network's or the training's settings. A comma adds another value
+        network: The kind of network.
+        out: Folder for sweep.json and runs/, or its address (s3://bucket/folder); all machines must reach it under that name.
+        seeds: One network per seed and setting: seeds of the initial weights, and with --order own of the order of batches.
+        set: The settings to vary, as field=value of the network's or the training's settings. A comma adds another value
             (learning_rate=0.001,0.003), but in a list-valued field its next entry: give one word for each value
             (hidden=128,64 hidden=32,16; hidden= for no hidden layer). All combinations are trained.
-        training: Training settings; with --order shared the seed sets the batches that all seeds of a setting see.
+        training: Training settings. --seed matters only with --order shared: it sets the batches that all --seeds see.
         record: What to record, and when.
-        data: mnist, fashion-mnist, kmnist, digits, or a folder of IDX files, reachable by the workers.
+        data: As of train; a path must be reachable by the workers.
         order: own: one network a task. shared: plain MLPs of one setting are trained together, up to 16 seeds a task, much faster;
             this hides the variation due to the order of batches.
         workers: Processes on this machine, one thread each; by default one per core.
@@ -426,7 +455,7 @@ def sweep(
         raise MicroscopeError(
             "--workers are processes on this machine; with --scheduler its own workers are used: leave one out"
         )
-    asked = sweeps.Sweep(network, training, record, data, seeds, sweeps.parse(settings, network), order)
+    asked = sweeps.Sweep(network, training, record, data, seeds, sweeps.parse(set, network), order)
     sweeps.plan(asked)  # invalid settings fail before anything starts
     sweeps.claim(asked, out)
     with (
@@ -487,46 +516,58 @@ def main(stops: Stops | None = None) -> None:
     """The entry point: exit code 0, 1 (failed, with a one-line reason), 2 (usage); 130, 143 or 129 after Ctrl-C, SIGTERM or SIGHUP:
     the recorded part is kept, and a line says how to continue.
     """
-    commands = (demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep)
     with nullcontext(stops) if stops else Stops(at_once=True) as stops:
+        words, known = sys.argv[1:], list[str]()
         try:
-            _once(sys.argv[1:])
-            tyro.extras.subcommand_cli_from_dict(
-                {command.__name__: _loaded(command, stops) for command in commands},
-                prog="microscope",
-                description="A microscope for small neural networks: train, record, and inspect.",
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
-            )
+            call = usage.parse(COMMANDS, words)
+            known = usage.options(COMMANDS[words[0]], words)
+            importlib.import_module(f".{_ROOMS[words[0]]}", __package__)
+            stops.at_once = False  # until the libraries are loaded, a signal may end the process at once without loss
+            call()
         except BrokenPipeError:  # `microscope … | head` closed the pipe
             sys.stderr.close()
             sys.exit(1)
         except BaseException as error:
             hints = getattr(error, "__notes__", [])
             if stops.came or isinstance(error, KeyboardInterrupt):  # a library may have converted it to another error
-                by = f" by {signal.Signals(stops.came).name}" if stops.came else ""
-                _fail("; ".join([f"interrupted{by}", *hints]), stops.code)
+                _fail("; ".join([f"interrupted{_BY.get(stops.came, '')}", *hints]), stops.code)
             if not isinstance(error, MicroscopeError | OSError):
                 raise
-            _fail("; ".join([" ".join(str(error).split()), *hints]), 1)
+            _fail(
+                "; ".join(["\n".join(_lines(error, words, known)), *hints]),
+                2 if isinstance(error, usage.UsageError) else 1,
+            )
 
 
+COMMANDS = {
+    one.__name__: one for one in (demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep)
+}
 _ROOMS = {
     "demo": "demonstration", "train": "recording", "resume": "recording", "replay": "replays", "verify": "run", "report": "report",
     "explore": "explorer", "learn": "lessons", "calibrate": "phantoms", "sweep": "sweep",
 }  # fmt: skip
 """The module that each command loads."""
+_BY: dict[int, str] = {
+    signal.SIGINT: " by Ctrl-C",
+    signal.SIGTERM: " by a request to end (SIGTERM)",
+    signal.SIGHUP: " by the closing terminal (SIGHUP)",
+}
 
 
-def _loaded(command: Callable[..., None], stops: Stops) -> Callable[..., None]:
-    """The command, started after its libraries are loaded: until then a signal may end the process at once without loss."""
+def _lines(error: BaseException, words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """An error's message, with options as they are typed; one with several arguments takes a line for each."""
+    several = type(error).__str__ is MicroscopeError.__str__ and len(error.args) > 1
+    lines = [" ".join(str(part).split()) for part in (error.args if several else [error])]
+    if isinstance(error, MicroscopeError):
+        leads = isinstance(error, ConfigError | WrongType | WrongValue)
+        lines = [usage.as_typed(line, known, leads=leads) for line in lines]
+    see = lines[0].startswith("--") and not isinstance(error, usage.UsageError)
+    return [f"{lines[0]}. See: {usage.program(words)} --help", *lines[1:]] if see else lines
 
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        importlib.import_module(f".{_ROOMS[command.__name__]}", __package__)
-        stops.at_once = False
-        command(*args, **kwargs)
 
-    return run
+def _some(runs: Sequence[Path]) -> None:
+    if not runs:
+        raise MicroscopeError("RUN is missing: give at least one run folder. See: microscope report --help")
 
 
 @contextmanager
@@ -554,14 +595,6 @@ def _say(text: str) -> None:
     print(shown(text), flush=True)
 
 
-def _once(words: Sequence[str]) -> None:
-    """Ends with code 2 if an option is given twice: only the last would count."""
-    given = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
-    for name, times in Counter(given).items():
-        if times > 1:
-            _fail(f"{name} is given {times} times; give it once, with all its values after it", 2)
-
-
 def _fail(text: str, code: int) -> None:
     print(f"microscope: {shown(text)}", file=sys.stderr)
     sys.exit(code)
@@ -579,7 +612,7 @@ def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(*columns) as progress:
+    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as progress:
         tasks: dict[str, Any] = {}
 
         def tell(name: str, done: int, total: int, state: str = "") -> None:

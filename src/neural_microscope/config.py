@@ -32,22 +32,22 @@ def _require(condition: bool, text: str) -> None:
 _MOST = 1 << 40
 _EACH = (
     lambda v: len(v) <= 1000 and all(isinstance(n, int) and 0 < n <= 1 << 24 for n in v),
-    "each entry must be an integer from 1 to 16,777,216, and there may be at most 1,000",
+    "each entry must be a whole number from 1 to 16,777,216, for at most 1,000 layers",
 )
-_COUNT = (lambda v: 0 <= v <= _MOST, f"it must be from 0 to {_MOST}")
-_POSITIVE = (lambda v: 0 < v <= _MOST, f"it must be above 0 and at most {_MOST}")
-_FINITE = (lambda v: v >= 0 and math.isfinite(v), "it must be finite and not below 0")
+_COUNT = (lambda v: 0 <= v <= _MOST, "it must be 0 or more")
+_POSITIVE = (lambda v: 0 < v <= _MOST, "it must be 1 or more")
+_FINITE = (lambda v: v >= 0 and math.isfinite(v), "it must be 0 or more, and finite")
 _CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "image_shape": (
         lambda v: len(v) == 2 and all(0 < n <= 1 << 16 for n in v),
         "it must be (rows, columns), both above 0 and at most 65,536",
     ),
-    "image_channels": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1024"),
+    "image_channels": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1,024"),
     "classes": (lambda v: 2 <= v <= 1 << 16, "it must be at least 2 and at most 65,536"),
     "dropout": (lambda v: 0 <= v < 1, "it must be a share from 0 to below 1"),
-    "kernel": (lambda v: 0 < v < 1000 and v % 2 == 1, "it must be odd, above 0 and below 1000"),
+    "kernel": (lambda v: 0 < v < 1000 and v % 2 == 1, "it must be odd, above 0 and below 1,000"),
     "label_noise": (lambda v: 0 <= v <= 1, "it must be a share from 0 to 1"),
-    "threads": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1024"),
+    "threads": (lambda v: 1 <= v <= 1024, "it must be from 1 to 1,024"),
     "seed": (lambda v: -(1 << 63) <= v < 1 << 63, "it must be an integer of 64 bits"),
     "tokens": (lambda v: isinstance(v, int) or v in ("mean", "all"), "it must be a token's number, mean or all"),
     "steps": (lambda v: all(n >= 0 for n in v), "each entry must be 0 or more"),
@@ -55,7 +55,8 @@ _CAN_BE: dict[str, tuple[Callable[[Any], Any], str]] = {
         re.compile(r"auto|gpu|(cpu|cuda|mps|xpu)(:[0-9]+)?").fullmatch,
         "it must be auto, gpu, cpu, cuda, mps or xpu, or cuda:1 if there are several",
     ),
-    **dict.fromkeys(("hidden", "channels", "head"), _EACH),
+    "channels": _EACH,
+    **dict.fromkeys(("hidden", "head"), (_EACH[0], f"{_EACH[1]}; leave it empty for no hidden layer")),
     **dict.fromkeys(
         (
             "epochs",
@@ -90,6 +91,8 @@ class Checked:
             options = get_args(kind) if get_origin(kind) is Literal else (value,)
             _require(value in options, f"{name} is {value!r}; it must be one of {', '.join(map(str, options))}")
             good, words = _CAN_BE.get(name, (lambda value: True, ""))
+            if (good, words) in (_COUNT, _POSITIVE) and value > _MOST:
+                words = f"it must be at most {_MOST:,}"
             _require(good(value), f"{name} is {value!r}; {words}")
 
 
@@ -104,7 +107,7 @@ class _NetworkConfig(Checked):
     classes: int = 10
     """The number of classes."""
     activation: Activation = "relu"
-    """The nonlinearity between hook_pre and hook_post."""
+    """The nonlinearity. hook_pre is recorded before it, hook_post after it."""
     norm: Norm = "none"
     """Normalization in every hidden layer: none, layer or batch."""
     norm_position: Literal["before", "after"] = "before"
@@ -114,7 +117,7 @@ class _NetworkConfig(Checked):
     init_scale: float = 1.0
     """Factor on every initial weight and bias (PyTorch's default initialization is 1)."""
     bias: bool = True
-    """True if linear and convolutional maps have a bias."""
+    """Linear and convolutional maps have a bias."""
     pixel_mean: float = 0.0
     """Subtracted from the pixels inside the model."""
     pixel_std: float = 1.0
@@ -210,9 +213,9 @@ class TrainConfig(Checked):
     epochs: int = 10
     """Passes over the training images; 0 records the untrained network only."""
     batch_size: int = 128
-    """Images a step; the last batch of an epoch may hold fewer, see drop_last."""
+    """Images per step; the last batch of an epoch may hold fewer, see drop_last."""
     drop_last: bool = False
-    """True to leave out the last batch of an epoch where it holds fewer images than the others."""
+    """Leave out the last batch of an epoch where it holds fewer images than the others."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """The optimizer."""
     learning_rate: float = 1e-3
@@ -228,12 +231,12 @@ class TrainConfig(Checked):
     label_noise: float = 0.0
     """Share of training labels replaced, once and for the whole run, by a label drawn uniformly from all classes."""
     seed: int = 0
-    """Seed of the order of batches, of dropout and of label noise. The initial weights have the model's own seed."""
+    """Seed of the order of batches, of dropout and of label noise. The initial weights follow the seed given to the model."""
     threads: int = 1
     """CPU threads. The same seed and thread count give the same bits."""
     device: str = "cpu"
-    """The device, as PyTorch names it: cpu, cuda, mps; auto for the fastest available, gpu for the fastest that is not the CPU. A
-    torch.device is stored by its name, and a run stores the name of the device used."""
+    """The device, as PyTorch names it: cpu, cuda, mps; auto for the fastest available, gpu for the fastest that is not the CPU. A run
+    stores the name of the device used."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """The precision of a step's products; weights, optimizer state and everything recorded are float32 in any case."""
 
@@ -258,18 +261,18 @@ class RecordConfig(Checked):
     """
 
     per_octave: int = 2
-    """Snapshots for each doubling of the step, from step 0 on; 0 leaves only the epochs and the explicit steps."""
+    """Snapshots for each doubling of the step number, from step 0 on; 0 leaves only the epochs and the explicit steps."""
     every_epoch: bool = True
-    """True if each epoch's end is a snapshot too."""
+    """Each epoch's end is a snapshot too."""
     steps: tuple[int, ...] = ()
     """Further steps to snapshot."""
     every: int = 0
     """A snapshot each time so many steps are done; 0 for none."""
     hook_points: tuple[str, ...] = ()
-    """Hook points to record; empty means all except the input, if they hold a tensor with a row for each image."""
+    """Hook points to record. By default all except the input that hold a tensor with a row for each image."""
     probe_size: int = 1000
-    """Test images whose activations are recorded, fixed for the run; balanced over the classes as far as the test
-    set allows. A class with too few images gives all it has, which is reported and noted, and takes none from the others."""
+    """Number of probe images: the test images whose activations are recorded at every snapshot. They are balanced over the classes;
+    a class with too few images gives all it has, which is reported and noted."""
     gallery_size: int = 10
     """Probe images whose whole feature maps are kept (convolutional layers); the first of each class in turn."""
     norms_every: int = 10
@@ -277,11 +280,11 @@ class RecordConfig(Checked):
     max_megabytes: float = 100
     """The size limit of a snapshot, in MB before compression; a larger one is an error at the start of training."""
     tokens: int | Literal["mean", "all"] = "mean"
-    """Of sequences: mean, the mean and maximum over the tokens, and whole sequences for the gallery only; a number, that token, below 0
-    from the end; all, every token."""
+    """For networks on sequences. mean: mean and maximum over the tokens, and for the gallery every token; all: every token;
+    a number: that token (-1 is the last)."""
     keep_states: bool = False
-    """True to keep the state for exact resume at every snapshot, so that `replay` can fork the training there; the last two are always
-    kept. With Adam it takes twice the place of the weights."""
+    """Keep the state for exact resume at every snapshot, so that `replay` can fork the training there; the last two are always kept.
+    With Adam it takes twice the space of the weights."""
 
 
 @dataclass(frozen=True)

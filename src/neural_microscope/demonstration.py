@@ -14,7 +14,8 @@ from . import explorer, files, phantoms, processes, report
 from .analysis.findings import findings, headlines, judging
 from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
-from .data import Dataset, load_or_digits
+from .data import Dataset, load, load_or_digits
+from .data.published import KNOWN
 from .errors import RunError
 from .models import build
 from .recording import Recorder, resume
@@ -47,11 +48,12 @@ def run(
     The two networks are trained in parallel; analysis and drawing are done by the same two processes, on one
     thread each. With ``seeds`` networks of each kind, the pages show the first of each, and the claims count over all.
     """
+    given = None if name in KNOWN else load(name)  # a wrong name fails before a folder is made
     for page in ("explorer.html", "report.html"):
         files.writable(out / page)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the warning is the data's note, printed here and at the end
-        data = load_or_digits(name)
+        data = load_or_digits(name) if given is None else given
     if data.note:
         show(f"NOTE: {data.note}")
     if short:

@@ -592,7 +592,15 @@ def recorded_data(folder: Path, about: dict[str, Any], data: Dataset | None) -> 
         except (RunError, DataError, UnknownName) as error:
             raise RunError(f"{folder}: {error}. Give the data it was trained on: data=…") from None
     if data.sha256 != about["data"]["sha256"]:
-        raise RunError(f"{folder} was trained on other images than this {data.name}: the hashes differ")
+        name = about["data"]["name"]
+        other = (
+            f"{name}; the images of {data.name} are not those"
+            if data.name != name
+            else f"other images of the name {name}"
+        )
+        raise RunError(
+            f"{folder} was trained on {other} (their checksums differ). Leave data out, or give the images it was trained on"
+        )
     return data
 
 

@@ -78,8 +78,8 @@ def test_a_file_that_a_stopped_writer_left_is_listed_and_no_damage(run: Path, tm
     (copy / "notes.txt").write_text("mine")
     done = microscope("verify", copy)
     assert done.returncode == 0, done.stderr
-    assert "weights/00000007.safetensors.partial: no part of the run: a writer that was stopped" in done.stdout
-    assert "notes.txt: no part of the run: from another source" in done.stdout
+    assert "weights/00000007.safetensors.partial: not part of this run: a writer that was stopped" in done.stdout
+    assert "notes.txt: not part of this run" in done.stdout
     assert "all files verified" in done.stdout
 
 
@@ -103,7 +103,7 @@ def test_a_process_ends_with_the_code_and_the_line_of_its_command(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == f"microscope: {tmp_path / 'nowhere'} is not a folder\n"
+    assert done.stderr == f"microscope: there is no folder {tmp_path / 'nowhere'}\n"
 
 
 def test_wrong_usage_exits_with_2() -> None:
@@ -120,7 +120,7 @@ def test_an_option_given_twice_is_refused_since_its_first_values_would_be_lost(t
     done = microscope("sweep", "mlp", "--set", "hidden=4", "--set", "epochs=1,2", "--out", tmp_path / "x")
     assert (done.returncode, done.stderr) == (
         2,
-        "microscope: --set is given 2 times; give it once, with all its values after it\n",
+        "microscope: --set is given 2 times; give it once, with all its values after it. See: microscope sweep mlp --help\n",
     )
 
 

@@ -20,6 +20,11 @@ from neural_microscope.stops import SIGNALS, Stopped, Stops
 from neural_microscope.training import Telling, Training
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+BY = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "a request to end (SIGTERM)",
+    signal.SIGHUP: "the closing terminal (SIGHUP)",
+}
 SMALL = ["--data", "digits", "--hidden", "4", "--epochs", "2"]
 
 
@@ -56,9 +61,7 @@ def test_a_stopped_training_is_kept_and_goes_on(tmp_path: Path, stop_at: Any, nu
         stop_at(step, number)
         done = microscope(*words)
         assert done.returncode == CODES[number]
-        assert done.stderr == (
-            f"microscope: interrupted by {signal.Signals(number).name}; `microscope resume '{folder}'` continues it\n"
-        )
+        assert done.stderr == f"microscope: interrupted by {BY[number]}; `microscope resume '{folder}'` continues it\n"
         run = nm.Run.open(folder)
         assert run.status == f"interrupted at step {step}"
         assert run.verify() == []
@@ -67,7 +70,12 @@ def test_a_stopped_training_is_kept_and_goes_on(tmp_path: Path, stop_at: Any, nu
 
 
 COMMANDS: dict[str, tuple[Any, str, list[str], str]] = {
-    "report": (report, "write", ["{run}", "-o", "{out}"], "{out} was not written; the same command starts over"),
+    "report": (
+        report,
+        "write",
+        ["{run}", "-o", "{out}"],
+        "{out} was not written; the same command reuses the runs already analyzed",
+    ),
     "explore": (explorer, "write", ["{run}", "-o", "{out}"], "{out} was not written; the same command starts over"),
     "calibrate": (phantoms, "recalibrate", ["-o", "{out}"], "the same command does the rest"),
     "sweep": (
@@ -93,7 +101,10 @@ def test_every_command_says_what_to_do_next(command: str, tmp_path: Path, monkey
 
     if command == "sweep":
         monkeypatch.setattr(sweep, "connect", lambda *_: nullcontext())
-    for work, code, first in ((stopped, 143, "interrupted by SIGTERM"), (full, 1, "No space left on device")):
+    for work, code, first in (
+        (stopped, 143, "interrupted by a request to end (SIGTERM)"),
+        (full, 1, "No space left on device"),
+    ):
         monkeypatch.setattr(room, function, work)
         done = microscope(command, *(word.format(**places) for word in words))
         assert done.returncode == code

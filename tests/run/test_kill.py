@@ -117,14 +117,14 @@ def test_what_no_killed_writer_left_is_refused_by_name_and_stays(tmp_path: Path,
     left.write_text("mine")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for begin in (crashing.write, crashing.resume):
-        with pytest.raises(RunError, match=f"it holds {re.escape(foreign)}"):
+        with pytest.raises(RunError, match=f"it holds '{re.escape(foreign)}'"):
             begin(folder)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_run_json_that_no_recorder_wrote_is_somebody_elses(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"distance": 10, "km": true}')
-    with pytest.raises(RunError, match=r"it holds run\.json"):
+    with pytest.raises(RunError, match=r"it holds 'run\.json'"):
         crashing.write(tmp_path)
     assert (tmp_path / "run.json").exists()
 

@@ -102,7 +102,7 @@ def test_a_folder_that_holds_something_is_refused_before_anything_happens(tmp_pa
     (tmp_path / "thesis.txt").write_text("mine")
     model = small_runs.mlp()
     before = model.output.weight.tolist()
-    with pytest.raises(RunError, match=r"is not empty \(it holds thesis.txt\): give a new folder"):
+    with pytest.raises(RunError, match=r"is not empty \(it holds 'thesis.txt'\): give a new folder"):
         small_runs.train(tmp_path, model=model)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]  # no lock file either
     assert model.output.weight.tolist() == before

@@ -146,7 +146,7 @@ def _supply(published: Published, folder: Path, download: bool) -> None:
     try:
         fetch({f"{file}.gz": published.gzipped[file] for file in missing}, folder, published.mirrors)
     except DataError as error:
-        raise DataError(f"{error}; {instead}") from None
+        raise DataError(f"{error};", instead) from None  # two lines on the command line
 
 
 DIGITS_NOTE = "these are scikit-learn's 1797 digits of 8 x 8 pixels, so results on them do not apply to MNIST"

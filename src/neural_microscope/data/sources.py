@@ -163,7 +163,9 @@ def _file(path: Path, columns: Columns) -> dict[str, Part]:
         return {"": tables.read_csv(path, columns)}
     if kind == ".npz":
         return tables.named_parts(tables.read_npz(path), path.name, columns)
-    raise DataError(f"{path} is none of the files that are read: npz, csv, or folders of pictures or IDX files")
+    raise DataError(
+        f"{path} is none of the files that are read: npz, csv, or folders of pictures or IDX files (MNIST's own form)"
+    )
 
 
 def _folder_of_files(folder: Path, columns: Columns) -> dict[str, Part]:

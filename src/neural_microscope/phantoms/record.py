@@ -105,7 +105,7 @@ def _dataset(content: bytes, name: object) -> xr.Dataset:
     try:
         values = json.loads(content)  # not msgspec: a rate of no phantoms is NaN
     except (ValueError, RecursionError) as error:
-        raise DataError(reason(error)) from None
+        raise DataError("it is not JSON") from error
     record = documents.convert(values, _Record, name, DataError)
     hashed = "hash" in record.coords or record.attrs.rules_hash is not None
     documents.check_seal(content, record.sha256, name, DataError, required=hashed)

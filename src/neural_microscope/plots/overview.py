@@ -71,4 +71,4 @@ def _classes(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
         color = style.theme_of(axes).of_class(int(label))
         axes.scatter(x, y, s=7, color=color, linewidths=0, alpha=0.6).set_in_layout(False)
     means = np.array([points[labels == label].mean(axis=0) for label in known])
-    map_of(axes, means, np.asarray(ends), known, size=70, halo=True)
+    map_of(axes, means, np.asarray(ends), known, size=70, halo=True, color=style.theme_of(axes).ink)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..analysis.findings import bands, strength
-from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH
+from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH, UNRANKED
 from ..claim import ALPHA, Claim, count, fill, significant
 from .html import escape, folded, heading, told, with_names
 from .page import Page, quantity, short
 
 NULLS = {
     "shuffled": "shuffled labels",
-    "untrained": "same rank, untrained",
+    "untrained": "untrained counterpart",
     "random images in place of the class": "random images",
     "labels drawn from the network's own probabilities": "a calibrated network",
 }
@@ -25,8 +25,8 @@ NULLS = {
 BEYOND = "Shown means beyond every band, also after correction."
 """The meaning of the bands of short pictures."""
 LEGEND = (
-    "Dot: the result (line: its 95% interval). Gray: 95% of a null, the results without the effect. AUC: how well a unit alone tells a "
-    "class from the others (0.5: chance)."
+    "Dot: the result (line: its 95% interval). Gray: where 95% of results without the effect lie (the null); of several nulls, p is the "
+    "largest. AUC: how well a unit alone tells a class from the others (0.5: chance)."
 )
 """A key to the cards."""
 
@@ -38,16 +38,17 @@ def found(page: Page) -> str:
     rank = folded("How strength is measured", f'<p data-claim="{_ids(page.first)}">{escape(STRENGTH + unit)}</p>')
     ranked = {GENERAL, *(claim.rule for claim in page.first)}
     others = {c.rule: c for c in page.claims if c.shown and c.unit is None and c.rule not in ranked}
-    links = ", ".join(f'<a href="#{page.row(claim)}">{escape(page.question(claim))}</a>' for claim in others.values())
-    asked = len(page.first) + len(others)
-    number = len(page.first)
-    below = f"{number} on cards, the clearest first" if number > 1 else f"{number} on a card"
-    parts = [below] * bool(cards) + [f"in the atlas, as nearly every network shows it: {links}"] * bool(others)
+    asked, number = len(page.first) + len(others), len(page.first)
+    parts = [f"{number} on cards, the clearest first" if number > 1 else f"{number} on a card"] * bool(cards)
+    for usual, where in ((False, "in the atlas"), (True, "usual in any network, so only in the atlas")):
+        here = [c for c in others.values() if (c.rule in UNRANKED) == usual]
+        links = ", ".join(f'<a href="#{page.row(claim)}">{escape(page.question(claim))}</a>' for claim in here)
+        parts += [f"{len(here)} {where}: {links}"] * bool(here)
     besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
     intro = f"{besides}{count(asked, 'questions')} {'show' if asked > 1 else 'shows'} an effect: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
     ids = _ids([*page.first, *others.values()])
-    body = f'<p class="legend">{LEGEND}</p>{rank}<div class="cards">{cards}</div>' if cards else ""
+    body = f'{_key(page)}{rank}<div class="cards">{cards}</div>' if cards else ""
     return f'{heading(2, "found", "Shown")}<p data-claim="{ids}">{intro[:1].upper() + intro[1:] if asked else nothing}</p>{body}'
 
 
@@ -60,39 +61,47 @@ def not_shown(page: Page) -> str:
     }
     above = [claim.rule for claim in page.first if claim.rule in missed]
     asked = [claims for rule, claims in missed.items() if rule not in above]
-    named = Counter(_named(claims[0]) for claims in asked if bands(claims[0])).most_common(1)
-    usual = named[0][0] if named else ""
-    cards = "".join(_missed(page, claims, usual) for claims in asked)
+    cards = "".join(_missed(page, claims) for claims in asked)
     if not missed:
         return ""
-    gray = f" {usual} (95% of each), unless a card names others. {BEYOND}" if usual else ""
-    about = _ids([claims[0] for claims in asked if bands(claims[0]) and _named(claims[0]) == usual])
-    intro = f'<p data-claim="{about}">An effect that is not shown may still exist.{escape(gray)}</p>'
+    beyond = f" {BEYOND}" if any(bands(claims[0]) for claims in asked) else ""
+    intro = f"<p>An effect that is not shown may still exist.{beyond}</p>{'' if page.first else _key(page)}"
     partly = _ids([claim for rule in above for claim in missed[rule]])
-    told_above = "{cards:#card} above {cards:names|name} layers or networks in which the effect is not shown."
+    told_above = "{cards:#card} under Shown also {cards:names|name} places without a shown effect."
     below = f'<p data-claim="{partly}">{fill(told_above, {"cards": len(above)})}</p>' if above else ""
     return f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>{below}'
+
+
+def _usual(page: Page) -> str:
+    """The names of the gray bands of most short pictures."""
+    first = (claims[0] for rule in page.rules if (claims := page.missed(rule)) and bands(claims[0]))
+    named = Counter(map(_named, first)).most_common(1)
+    return named[0][0] if named else ""
+
+
+def _key(page: Page) -> str:
+    """A key to the cards: `LEGEND`, and the names of the usual bands."""
+    usual = _usual(page)
+    about = _ids([c for rule in page.rules for c in page.missed(rule) if bands(c) and _named(c) == usual])
+    return f'<p class="legend" data-claim="{about}">{LEGEND}{f" {escape(usual)}." if usual else ""}</p>'
 
 
 def _finding(page: Page, claim: Claim) -> str:
     """A question that has something shown: its strongest claim as a picture with its nulls and its p; where else it is shown, and where
     it is not.
     """
-    size = f" Strength {significant(strength(claim))}"
+    size = f' <span class="strength">Strength {significant(strength(claim))}</span>'
     evidence = f'<p data-claim="{escape(claim.id)}">{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>'
     missed = page.missed(claim.rule)
-    beside = ", beside the same nulls" if any(map(bands, missed)) else ""
     axis = _Axis.of([claim, *filter(bands, missed)])
-    others = f'<p class="quiet">Not shown{beside}:</p>{_answers(missed, axis)}' if missed else ""
+    others = f'<p class="quiet">Not shown:</p>{_answers(page, missed, axis)}' if missed else ""
     content = told(claim, "p") + _odds(claim) + _strip(claim, axis) + _elsewhere(page, claim, "Also shown") + others
     return _card(page, "finding", [claim, *missed], content, evidence + _evidence(missed), size)
 
 
-def _missed(page: Page, claims: Sequence[Claim], usual: str) -> str:
-    """A question's claims that are not shown, in short, with the names of their gray bands where those are not the ``usual`` ones."""
-    named = _named(claims[0]) if bands(claims[0]) else ""
-    nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", usual) else ""
-    content = _answers(claims, _Axis.of(claims)) + _elsewhere(page, claims[0], "Shown") + nulls
+def _missed(page: Page, claims: Sequence[Claim]) -> str:
+    """A question's claims that are not shown, in short."""
+    content = _answers(page, claims, _Axis.of(claims)) + _elsewhere(page, claims[0], "Shown")
     return _card(page, "missed", claims, content, _evidence(claims))
 
 
@@ -110,11 +119,15 @@ def _evidence(claims: Sequence[Claim]) -> str:
     return "".join(told(claim, "p", whole=True) for claim in claims)
 
 
-def _answers(claims: Sequence[Claim], axis: _Axis) -> str:
-    """Claims that are not shown as short pictures; below them those that are nearly shown, and those that could not have been."""
+def _answers(page: Page, claims: Sequence[Claim], axis: _Axis) -> str:
+    """Claims that are not shown as short pictures; below them the names of their bands where those are not the usual ones, the claims that
+    are nearly shown, and those that could not have been.
+    """
+    named = _named(claims[0]) if bands(claims[0]) else ""
+    nulls = f'<p class="quiet">{escape(named)}.</p>' if named not in ("", _usual(page)) else ""
     notes = {
         "Beyond its bands, but not after correction": [c for c in claims if c.p < ALPHA <= c.corrected],
-        "This test could not have shown any effect in": [c for c in claims if math.isinf(c.least)],
+        "This test could not have shown any effect in": [c for c in claims if math.isinf(c.least) and bands(c)],
         "Beyond its bands, but the test asks for more": [c for c in claims if c.p >= ALPHA and _beyond(c)],
     }
     told_of = "".join(
@@ -122,7 +135,7 @@ def _answers(claims: Sequence[Claim], axis: _Axis) -> str:
         for note, own in notes.items()
         if own
     )
-    return _strips(claims, axis) + told_of
+    return _strips(claims, axis) + nulls + told_of
 
 
 def _beyond(claim: Claim) -> bool:
@@ -152,7 +165,7 @@ def _elsewhere(page: Page, claim: Claim, words: str) -> str:
         for network in dict.fromkeys(c.network for c in shown)
     }
     where = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
-    words = "Shown in all" if units else words
+    words = "Shown, of judged units" if units else words
     return f'<p class="quiet" data-claim="{_ids(shown)}">{words}: {escape(where)}.</p>' if shown else ""
 
 
@@ -300,7 +313,7 @@ def _spoken(claim: Claim) -> str:
 def _named(claim: Claim) -> str:
     """A line that names the gray bands of its short picture."""
     names = [_null(claim, kind) for kind in bands(claim)]
-    return f"Gray: upper band, {'; lower band, '.join(names)}" if len(names) == 2 else f"Gray: {names[0]}"
+    return f"Half bands: upper, {'; lower, '.join(names)}" if len(names) == 2 else f"Gray: {names[0]}"
 
 
 def _null(claim: Claim, kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from .replayed import Told
 PARTS = {"training": "Training and predictions", "layers": "Layers", "units": "Units", "side": "Side by side"}
 
 QUANTITIES = {
-    "selective units matter together": "accuracy over all shares ablated",
+    "selective units matter together": "mean accuracy while units are ablated",
     "confidence differs from accuracy": "accuracy on the probe images",
     "the network generalizes": "test accuracy",
     "classes are learned at different times": "variance explained by class",
@@ -30,7 +31,7 @@ QUANTITIES = {
     "same-class neighbor purity rises": "neighbors of the same class",
     "within-class variability shrinks": "variance within / between classes",
     "a unit prefers a class": "units shown, of those judged",
-    "geometry is present at initialization": "share of the final arrangement of the images (without its first principal component)",
+    "geometry is present at initialization": "share of the final geometry (without its first principal component)",
 }
 """The effects that their units alone don't name, by the rule."""
 QUESTIONS = {"units recur on other seeds": "Do units recur on other seeds?"}
@@ -57,6 +58,8 @@ def quantity(claim: Claim) -> str:
 def short(claim: Claim) -> str:
     """A claim's numbers in a few characters."""
     some = "{shown:,} of {asked:,}" if claim.numbers.get("shown") else "none of {asked:,}"
+    if claim.effect == "shown" and not claim.shown and math.isinf(claim.least):
+        some = "not testable"
     words = SHORT.get(claim.rule) or (some if claim.effect == "shown" else "")
     return fill(words, claim.numbers) if words else claim.amount(float(claim.numbers[claim.effect]))
 

@@ -9,7 +9,7 @@ from typing import Any
 from .. import files
 from ..errors import RunError
 from . import commits, description
-from .verify import LOCK, difference
+from .verify import LOCK, difference, no_run
 
 _GROUPS = r"log\.zarr(?:/(?:training|gradients))?"
 _FILE = re.compile(
@@ -32,14 +32,14 @@ def leftovers(folder: Path) -> list[str]:
     record = commits.read(folder) if commits.NAME in found else commits.Record((), ())
     if _recorded(record):
         raise RunError(
-            f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`, "
-            "a loop of your own with resume=True"
+            f"{folder} holds a run already: give a new folder, or continue that run with `microscope resume {folder}`; "
+            "if it records a training loop of your own, with nm.record(…, resume=True)"
         )
     foreign = min((name for name, kind in found.items() if not _ours(name, kind)), default="")
     if not foreign and found:
         foreign = "" if _description(folder, record) or set(found) <= {"run.json.partial"} else min(found)
     if foreign:
-        raise RunError(f"{folder} is not empty (it holds {foreign}): give a new folder")
+        raise RunError(f"{folder} is not empty (it holds {foreign!r}): give a new folder")
     return sorted(found, key=lambda name: (name == "run.json", -name.count("/"), found[name] == "folder", name))
 
 
@@ -61,6 +61,8 @@ def to_start_over(folder: Path) -> dict[str, Any] | None:
         return None
     about = _description(folder, record)
     if about is None:
+        if not folder.is_dir() or any(folder.glob("*/run.json")):
+            raise no_run(folder)
         raise RunError(
             f"{folder} is not a run folder, or nothing was recorded in it: the command that trains it starts it over"
         )

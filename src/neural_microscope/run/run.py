@@ -29,7 +29,7 @@ from .layout import Layout, places
 from .log import Array
 from .metadata import Metadata
 from .store import STORE, Backend, Recorded
-from .verify import Problem, checked, present, verify
+from .verify import Problem, checked, no_run, present, verify
 
 Reduction = Literal["mean", "max", "maps"]
 
@@ -69,7 +69,7 @@ class Run:
         """
         folder = files.place(folder).absolute()
         if not (folder / "run.json").is_file():
-            raise RunError(f"{folder} is not a run folder: it has no run.json")
+            raise no_run(folder)
         record = commits.read(folder)
         if record.fault in ("tail", "damage"):
             hint = "; `microscope resume` redoes the last snapshot" if record.fault == "tail" else ""
@@ -110,9 +110,13 @@ class Run:
         return cls(folder, record, about, probe, indices)
 
     def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}: {self.summary()})"
+
+    def summary(self) -> str:
+        """The kind of network, the number of snapshots, the last step and the status, in words."""
         planned = self.description["train"].get("planned_steps", self.description["total_steps"])
         shown = f"{len(self.steps)} snapshots to step {self.steps[-1]}" + (f" of {planned}" if planned else "")
-        return f"Run({str(self.folder)!r}: {self.description['model']['kind']}, {shown}, {self.status})"
+        return f"{self.description['model']['kind']}, {shown}, {self.status}"
 
     @property
     def last(self) -> commits.Commit:

@@ -16,6 +16,8 @@ from . import commits
 LOCK = "run.lock"
 RESULTS = "results.safetensors"
 """The cached results of the default analysis; not part of the recording."""
+FOREIGN = "not part of this run"
+"""The description of a file that no writer of runs made."""
 _NOT_RECORDED = {LOCK, commits.NAME, RESULTS}
 _OWN = {LOCK, commits.NAME, "run.json", "probe.safetensors", "log.zarr", "weights", "state"}
 
@@ -66,6 +68,20 @@ def verify(folder: str | Path, record: commits.Record | None = None) -> list[Pro
     return problems + [Problem(path, _stray(path), "interrupted") for path in present if path not in known]
 
 
+def no_run(folder: Path) -> RunError:
+    """The error for a folder without run.json, with the runs below it."""
+    if not folder.is_dir():
+        return RunError(f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}")
+    held = sorted(found.parent for found in folder.glob("*/run.json"))
+    if not held:
+        wrote = "A run folder is what `microscope train --out FOLDER` or nm.Recorder(FOLDER) writes"
+        return RunError(f"{folder} is not a run folder: it has no run.json. {wrote}")
+    named = ", ".join([one.name for one in held[:10]] + ["…"] * (len(held) > 10))
+    return RunError(
+        f"{folder} is not a run folder: it has no run.json, but holds runs: {named}. Give one, such as {held[0]}"
+    )
+
+
 def _nothing_recorded(record: commits.Record, present: list[str]) -> bool:
     """True if a writer was stopped before it committed its first snapshot."""
     return not record.commits and not any(re.fullmatch(r"weights/0*[1-9]\d*\.safetensors", name) for name in present)
@@ -74,8 +90,10 @@ def _nothing_recorded(record: commits.Record, present: list[str]) -> bool:
 def _stray(path: str) -> str:
     """A description of a file that no commit names."""
     if commits.WRITTEN.fullmatch(path.removesuffix(".partial")):
-        return "no part of the run: a writer that was stopped has not committed it, and `microscope resume` deletes it"
-    return "no part of the run: from another source"
+        return (
+            "not part of this run: a writer that was stopped has not committed it, and `microscope resume` deletes it"
+        )
+    return FOREIGN
 
 
 def present(folder: Path) -> set[str]:
@@ -99,7 +117,9 @@ def difference(folder: Path, path: str, expected: str) -> str:
         return "missing"
     except OSError as error:
         return f"can't be read ({error.strerror})"
-    return "" if found == expected else f"altered: its SHA-256 is {found[:12]}…, {expected[:12]}… was written"
+    return (
+        "" if found == expected else f"altered: its checksum (SHA-256) is {found[:12]}…, recorded was {expected[:12]}…"
+    )
 
 
 def checked(folder: Path, path: str, record: commits.Record) -> bytes:

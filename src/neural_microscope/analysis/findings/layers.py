@@ -45,7 +45,7 @@ def selective(layer: LayerLook) -> Iterator[Claim]:
 
 
 @of(selectivity.agreement).rule(
-    "selectivity and effect go together", "One by one, do units with a higher AUC matter more or less?"
+    "selectivity and effect go together", "Ablated one by one, do units with a higher AUC matter more or less?"
 )
 def link(layer: LayerLook) -> Iterator[Claim]:
     """Rank correlation of the units' AUC and the loss increase from ablating each, compared with untrained networks and shuffled
@@ -93,7 +93,7 @@ def privileged(layer: LayerLook) -> Iterator[Claim]:
         no=f"learning is not shown to make single {layer.axis}s more or less class-selective relative to random directions "
         "(difference in mean AUC {auc_gap:3} on {compared:#image}).",
         numbers={f"auc{end}": float(table[f"auc{end}"]) for end in ("", "_null_low", "_null_high")},
-        evidence=f"On all {{probed:,}}, where a low activation counts as a response too, the {layer.axis}s' mean AUC is {{auc:3}}, that of "
+        evidence=f"On all {{probed:,}}, by another AUC (low activations count too), the {layer.axis}s' mean is {{auc:3}}, that of "
         "random directions {auc_null_low:3} to {auc_null_high:3}; the test is of how this difference compares with that of untrained "
         "networks.",
         units="AUC",
@@ -115,7 +115,7 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         no="same-class neighbor purity is not shown to rise ({purity:1%} of an image's nearest neighbors have its class, on "
         "{compared:#image}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="Among all {probed:,} images, which have nearer neighbors, {end:1%} (95% interval {end_low:1%} to {end_high:1%}), at "
+        evidence="With all {probed:,} images, so closer neighbors, {end:1%} (95% interval {end_low:1%} to {end_high:1%}), at "
         "initialization {start:1%}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',

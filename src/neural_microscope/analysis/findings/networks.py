@@ -126,7 +126,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
     firsts, lasts = (reached[at[reached] == at[end]] if ordered else [] for end in (first, last))
     low, high = (float(stats.chi2.ppf(end / 100, freedom)) / (n - 1) for end in statistics.INTERVAL)
     yield tested(
-        yes="some classes are learned earlier than others (class explains {between:1%} of the variance in the order of learning).",
+        yes="some classes are learned earlier than others (an image's class explains {between:1%} of the variance in when it is learned).",
         no="no class is shown to be learned earlier than others.",
         numbers={
             "first": first,
@@ -152,7 +152,7 @@ def order(look: FirstLook) -> Iterator[Claim]:
         }"""
         + ("{never:,} {never:class never reaches|classes never reach} 50%" if never else "All classes reach 50%")
         + (
-            "; {knowns} {known:has|have} half at initialization and {known:is|are} left out of this number."
+            "; {knowns} {known:has|have} half at initialization, so the share of variance leaves {known:it|them} out."
             if len(known)
             else "."
         ),
@@ -254,7 +254,7 @@ def collapse(look: FirstLook) -> Iterator[Claim]:
 
 @of(causal.cumulative_ablation).rule(
     "selective units matter together",
-    "Together, do units with a higher AUC matter more or less?",
+    "Ablated together, do units with a higher AUC matter more or less?",
     scope="network",
     false_on=LABELS,
     why="which units an untrained network needs for its predictions is a fact about that network, not about learning",
@@ -271,9 +271,9 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
     worse = area < drawn.mean()
     names = [layer.hook_point for layer in look.layers]
     yield tested(
-        yes=f"units with a higher AUC matter {'more' if worse else 'less'} together: ablated first, they lower accuracy "
+        yes=f"together, units with a higher AUC matter {'more' if worse else 'less'}: ablated first, they lower accuracy "
         f"{'more' if worse else 'less'} than units in random order do.",
-        no="units with a higher AUC are not shown to matter more or less together (ablated first, compared with random order).",
+        no="together, units with a higher AUC are not shown to matter more or less (ablated first, compared with random order).",
         numbers={
             "area": area,
             "area_null_low": float(law.low),
@@ -326,7 +326,7 @@ def controlled(
         return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
 
     said = (
-        "On the same images: untrained networks "
+        "On these {{compared:#image}}: untrained networks "
         f"{{{name}_null_low:{digits}}} to {{{name}_null_high:{digits}}}, shuffled labels "
         f"{{{name}_shuffled_low:{digits}}} to {{{name}_shuffled_high:{digits}}}"
         f"{' (two-sided)' if side == 'both' else ''}."
