@@ -51,8 +51,8 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     )
     # In a fixed sequence it is one of several conditions.
     every = (
-        " The units of a layer are tested in the order of their effect on one half of the images, until one fails; those after it are not "
-        "shown."
+        " The units of a layer are tested in the order of their effect on one half of the images, until one fails; those after it count as "
+        "not shown."
     )
     small = replace(ONE, p=0.2, place=0, numbers={**ONE.numbers, "loss": 0.012})
     assert judge([small], 5)[0].reasons.endswith("1 image. Alone it would have to exceed 0.020 nats." + every)

@@ -234,7 +234,7 @@ def test_the_command_prints_pages_rules_and_planted_units(
     assert re.search("a unit matters +yes +3 +0 +0 +0.5", told)
     assert re.search("a unit matters, carries: 8 of 64 +4 +4 +0.5", told)
     assert (
-        "of 12 trial reports, each on a network with nothing to find, 0 (0.00%) made a false claim; 5% are allowed"
+        "of 12 trial reports on networks with nothing to find, 0 (0.00%) made a false claim (allowed: 5%"
         in told
     )
     pretended["mute"] = ("random labels",)
@@ -279,8 +279,8 @@ def test_a_page_with_a_false_claim_is_counted_once_and_18_of_200_are_allowed(pre
     assert not failures(record)
     record = record.assign_attrs(version="1.2")
     assert page_rate(record).startswith(
-        "A check of the method: of 800 trial reports, each on a network with nothing to find, 18 (2.25%) made a false claim; "
-        "5% are allowed (version 1.2)"
+        "A check of the method: of 800 trial reports on networks with nothing to find, 18 (2.25%) made a false claim "
+        "(allowed: 5%; measured with version 1.2)"
     )
     pretended["bad"]["untrained MLP"] = range(19)
     assert any("19 of 200 pages" in text for text in failures(calibrate_pages(200, 2)))

@@ -109,14 +109,17 @@ def test_what_an_untrained_network_predicts_for_everything_is_not_the_class_lear
     one = _order([0.0, 30.0, 4.0, 9.0])
     assert (
         one.sentence
-        == "some classes are learned earlier than others (class explains 100.0% of the variance in the order of learning)."
+        == "some classes are learned earlier than others (an image's class explains 100.0% of the variance in when it is learned)."
     )
     assert "First to have half of their images learned: class 2 (step 4); last: class 1 (step 30)." in one.reasons
     tie = _order([0.0, 30.0, 4.0, 4.0])
     assert (
         "First to have half of their images learned: classes 2 and 3 (step 4); last: class 1 (step 30)." in tie.reasons
     )
-    assert "All classes reach 50%; class 0 has half at initialization and is left out of this number." in tie.reasons
+    assert (
+        "All classes reach 50%; class 0 has half at initialization, so the share of variance leaves it out."
+        in tie.reasons
+    )
     assert "1 class never reaches 50%; class 0 has half" in _order([0.0, np.nan, 4.0, 9.0]).reasons
 
 

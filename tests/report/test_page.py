@@ -21,7 +21,7 @@ import xarray as xr
 import neural_microscope as nm
 from elements import Elements
 from neural_microscope.analysis.findings import bands, findings, headlines, strength, strongest
-from neural_microscope.analysis.findings.summary import CHOSEN
+from neural_microscope.analysis.findings.summary import CHOSEN, UNRANKED
 from neural_microscope.analysis.look import FirstLook
 from neural_microscope.claim import fill, significant
 from neural_microscope.errors import RunError
@@ -157,8 +157,8 @@ def test_the_error_rates_of_a_page_are_related_in_one_sentence() -> None:
     said = claims(calibrate([toy], empties=200), networks=2)[-1].sentence
     assert (DECLARED, ALLOWED) == (ALPHA, 0.09)
     assert said == (
-        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument; an instrument at "
-        "its limit can reach 9% of 200 data sets by chance."
+        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument; in 200 data "
+        "sets chance allows 9%."
     )
 
 
@@ -179,7 +179,7 @@ def test_the_first_screen_says_the_rate_of_pages_with_a_false_claim_where_the_re
 
     said = first_screen(record)
     assert page_rate(record).startswith(
-        "A check of the method: of 10 trial reports, each on a network with nothing to find, 3 ("
+        "A check of the method: of 10 trial reports on networks with nothing to find, 3 ("
     )
     assert f'<li data-claim="calibration/pages-with-a-false-claim"><span class="sentence">{page_rate(record)}' in said
     assert "calibration/" not in first_screen(instruments), "instruments are no rate of pages"
@@ -224,13 +224,37 @@ def test_every_question_with_something_shown_is_a_card_or_linked_above(
     cards = re.findall(r'id="finding-([\w-]+)"', found)
     (intro,) = re.findall(r"<p[^>]*>(Besides test accuracy, .*?)</p>", found)
     linked = re.findall(r'href="#([\w-]+)"', intro)
-    assert re.findall(r"\d+", intro.partition("<a")[0]) == [str(len(cards) + len(linked)), str(len(cards))]
+    counts = [len(cards) + len(linked), len(cards), *[len(linked)] * bool(linked)]
+    assert [int(one) for one in re.findall(r"\d+", intro.partition("<a")[0])] == counts
     shown = {slug(c.rule) for c in findings(looks) if c.shown and c.unit is None} - {"the-network-generalizes"}
     assert {*cards, *linked} == shown
     assert not {*cards} & {*linked}
     assert len(cards) + len(linked) == len(shown)
     unit = any(claim.unit is not None for claim in strongest(findings(looks)))
     assert (CHOSEN in found) == unit
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_only_what_any_network_shows_is_called_usual(
+    looks: list[FirstLook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neural_microscope.report.page.strongest", lambda claims: strongest(claims, 1))
+    text = compose(list(map(bare, looks)), tmp_path / "one.html").read_text("utf-8")
+    (intro,) = re.findall(r"<p[^>]*>(Besides test accuracy, .*?)</p>", text)
+    ranked, _, usual = intro.partition("usual in any network")
+    assert "1 on a card" in ranked
+    assert len(re.findall(r'href="#', ranked)) > 1
+    shown = {claim.rule for claim in findings(looks) if claim.shown}
+    assert re.findall(r'href="#([\w-]+)"', usual) == [slug(rule) for rule in UNRANKED[1:] if rule in shown]
+
+
+def test_what_no_test_could_show_is_called_not_testable(page: Path, looks: list[FirstLook]) -> None:
+    told = {c.id: c for c in findings(looks) if c.unit is None and c.effect == "shown" and not c.shown}
+    chips = dict(re.findall(r'<span class="chip" data-claim="([^" ]*)">(.*?)</span></span>', page.read_text("utf-8")))
+    assert told
+    for claim in told.values():
+        assert ("not testable" in chips[claim.id]) == np.isinf(claim.least)
+        assert ("none of" in chips[claim.id]) == (not np.isinf(claim.least))
 
 
 def test_the_atlas_names_the_unit_of_a_card_first(page: Path, looks: list[FirstLook]) -> None:
@@ -331,7 +355,7 @@ def test_a_units_card_says_how_the_unit_was_chosen(page: Path, looks: list[First
     assert told
     for claim in told:
         (card,) = re.findall(rf'<article class="card" data-claim="{re.escape(claim.id)}.*?</article>', text, re.S)
-        assert f"Strength {significant(strength(claim))}</p>" in card
+        assert f">Strength {significant(strength(claim))}<" in card
     assert html.escape(CHOSEN) in text[text.index("How strength is measured") : text.index('class="cards"')]
 
 

@@ -72,7 +72,8 @@ def head(page: Page) -> str:
     link = f'<p><a class="button" href="{NAME}">Open the explorer</a></p>' if page.explorer else ""
     return (
         f'<header id="top"><h1>What happens inside {escape(" and ".join("the " + n for n in names))}</h1>'
-        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))}, recorded from initialization on; measured on part of the test images, the probe images.{words}</p>{loud}"
+        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))}, recorded from initialization on; measured on part of the test "
+        f"images, the probe images.{words}</p>{loud}"
         f'<div class="networks">{"".join(_network(page, look) for look in page.looks)}</div>'
         f'<div class="trust"><ul class="claims">{"".join(told(c, where=False) for c in trust)}</ul>{link}</div></header>'
     )

@@ -184,7 +184,8 @@ def _alike(at: Any) -> Iterator[Claim]:
     if table["cka"].where(above).notnull().any():
         yield say(
             "the most similar layers",
-            "its most similar layers are {a} and {b} (CKA {cka:2}; images shuffled: up to {null:3}).",
+            f"{'its most similar' if table.sizes['layer'] > 2 else 'the two'} layers are {{a}} and {{b}} (CKA {{cka:2}}; "
+            "images shuffled: up to {null:3}).",
             **_most_alike(table, above),
         )
 
