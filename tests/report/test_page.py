@@ -239,12 +239,13 @@ def test_only_what_any_network_shows_is_called_usual(
     looks: list[FirstLook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neural_microscope.report.page.strongest", lambda claims: strongest(claims, 1))
-    text = compose(list(map(bare, looks)), tmp_path / "one.html").read_text("utf-8")
+    some = list(map(bare, looks))
+    text = compose(some, tmp_path / "one.html").read_text("utf-8")
     (intro,) = re.findall(r"<p[^>]*>(Besides test accuracy, .*?)</p>", text)
     ranked, _, usual = intro.partition("usual in any network")
     assert "1 on a card" in ranked
     assert "in the atlas: <a href=" in ranked
-    shown = {claim.rule for claim in findings(looks) if claim.shown}
+    shown = {claim.rule for claim in findings(some) if claim.shown}
     assert re.findall(r'href="#([\w-]+)"', usual) == [slug(rule) for rule in UNRANKED[1:] if rule in shown]
 
 
