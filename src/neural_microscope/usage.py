@@ -122,14 +122,13 @@ def _check(command: Callable[..., None], words: Sequence[str]) -> None:
 def _parsed(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> Callable[[], None]:
     said, box = _Page(), _Page()
     try:
-        with redirect_stdout(said), redirect_stderr(box):
+        with redirect_stdout(said), redirect_stderr(box), _REGISTRY:
             return tyro.extras.subcommand_cli_from_dict(
                 {name: _later(command) for name, command in commands.items()},
                 prog="microscope",
                 description="A microscope for small neural networks: train, record, and inspect.",
                 args=words,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
-                registry=_REGISTRY,
             )
     except SystemExit as end:
         print(_wrapped(said.getvalue(), shutil.get_terminal_size().columns), end="")
@@ -165,12 +164,13 @@ def _wrapped(text: str, width: int) -> str:
     """Help whose usage and description fit the width, as tyro's boxes do."""
     lines = []
     for line in text.splitlines():
-        if re.fullmatch(rf"│ ({_ANSI})*\(required\)({_ANSI})* *│", line):  # says nothing about the list that follows
+        bare = re.sub(_ANSI, "", line)
+        if re.fullmatch(r"│ \(required\) *│", bare):  # says nothing about the list that follows
             continue
-        if len(line) > width and "│" not in line and "─" not in line:
-            usage = "usage:" in line
+        if len(bare) > width and "│" not in line and "─" not in line:
+            usage = bare.startswith("usage:")
             filled = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
-            line = filled(line.replace(",", ", ") if usage else line, width, subsequent_indent=" " * 7 * usage)
+            line = filled(bare.replace(",", ", ") if usage else bare, width, subsequent_indent=" " * 7 * usage)
         lines.append(f"{line}\n")
     return "".join(lines)
 
