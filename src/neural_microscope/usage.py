@@ -49,12 +49,13 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
     if words == ["--version"]:
         print(version("neural-microscope"))
         sys.exit(0)
-    if words[0] not in commands and not words[0].startswith("-"):
-        raise UsageError(f"{unknown('subcommand', words[0], commands)} See: microscope --help")
-    helped = bool({"-h", "--help", "-H"} & {*words}) or words[0].startswith("-")
+    if {"-h", "--help"} & {*words} or words[0].startswith("--tyro-"):  # tyro writes completions for shells
+        return _parsed(commands, words)
+    if words[0] not in commands:
+        text = str(unknown("subcommand", words[0], commands))
+        raise UsageError(f"{text}{'' if text.endswith('?') else '.'} See: microscope --help")
     try:
-        if not helped:
-            _check(commands[words[0]], words)
+        _check(commands[words[0]], words)
         return _parsed(commands, words)
     except MicroscopeError as error:
         text = as_typed(str(error), options(commands[words[0]], words))
@@ -195,7 +196,7 @@ def _refuse(end: SystemExit, box: str) -> NoReturn:
     if cause is not None:
         raise cause
     if "Missing from" in box:
-        missing = re.findall(r"^[│|] {5}(\S.*?) *[│|]$", box.partition("full helptext")[0], re.MULTILINE)
+        missing = re.findall(r"^[│|] {5}(\S.*?) *[│|]$", re.split("full helptext|Unrecognized", box)[0], re.MULTILINE)
         raise UsageError(f"{' and '.join(missing)} is missing")
     text = " ".join(re.sub(rf"[│╭╮╰╯─]|{_ANSI}", " ", box).split())
     text = re.split(" Argument helptext:| For full helptext", text)[0]

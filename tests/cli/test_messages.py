@@ -50,6 +50,12 @@ MESSAGES: dict[str, tuple[int, str]] = {
         "no subcommand 'raport'; there are: demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep; "
         "did you mean 'report'? See: microscope --help",
     ),
+    "--out x train mlp": (
+        2,
+        "no subcommand '--out'; there are: demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep. "
+        "See: microscope --help",
+    ),
+    "train mlp --data digits more": (2, f"--out PATH is missing. {HELP}"),
     "report x --outt y": (2, "microscope report has no --outt; did you mean --output? See: microscope report --help"),
     "report -o x.html": (1, "RUN is missing: give at least one run folder. See: microscope report --help"),
     "report nosuch": (1, "there is no folder {here}/nosuch"),

@@ -63,7 +63,8 @@ def read_folder(
     paths = {file: find(folder, file) for file in FILES}
     missing = [file for file, path in paths.items() if path is None]
     if missing:
-        raise DataError(f"{folder} lacks {', '.join(missing)} (plain or with .gz); it holds {_listing(folder)}")
+        others = "; a folder of pictures, or of two csv files, is read too" if len(missing) == len(paths) else ""
+        raise DataError(f"{folder} lacks {', '.join(missing)} (plain or with .gz); it holds {_listing(folder)}{others}")
     parts = {}
     for part, (images, labels) in PARTS.items():
         one = _read_part(paths[images], paths[labels], classes, f"{name} {part}", check)  # type: ignore[arg-type]
