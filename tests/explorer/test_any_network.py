@@ -267,7 +267,7 @@ def test_seeds_are_one_network_whose_units_are_matched_or_not(tmp_path: Path, op
     assert names == ["MLP seed 0", "MLP seed 1"]
     image = runs[0].probe.tensor()[3:4]
     tab.evaluate("location.hash = 'n=0.1&i=3'")
-    expect(tab.locator(".said")).to_contain_text("Probe image 3 ")
+    expect(tab.locator(".said")).to_contain_text("Image 3:")
     for place, run in enumerate(runs[:2]):
         expected = run.model()(image).argmax().item()
         expect(tab.locator(".verdict strong").nth(place)).to_have_text(str(expected))

@@ -213,21 +213,22 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
 
     def words(units: int, network: int = 0, layer: int = 1) -> str:
         changes = "_".join(f"{network}.{layer}.{unit}z" for unit in range(units))
-        tab.evaluate("state => { location.hash = state; }", f"#c={changes}&v=set")
-        place = tab.locator(".panel .effect")
-        expect(tab.locator(".changes li")).to_have_count(units)
-        place.locator(".chance:not(:has-text('…'))").wait_for(timeout=60_000)
-        return str(place.locator(".chance").inner_text())
+        tab.evaluate("state => { location.hash = state; }", f"#c={changes}&v=confusion")
+        place = tab.locator(".panel .effect:not([aria-busy]) .chance:not(:has-text('…'))")
+        these = "this change" if units == 1 else f"these {units} changes"
+        expect(tab.locator(".panel .effect", has_text=f"points with {these} (")).to_have_count(1)
+        place.wait_for(timeout=60_000)
+        return str(place.inner_text())
 
     assert words(6) == "No other set of this size exists, so there is no null."
     assert words(5) == "Only 5 other sets of this size exist: too few for a null."
     assert re.fullmatch(
-        r"As many random units in their place (lower|raise|change) it by \S+ to \S+ points \(10 draws\)\. "
+        r"As many random units in their place: \S+ to \S+ points \(10 draws\)\. "
         r"A drop at least as large: p [=≤] [\d.]+( \(10 draws\))?\.",
         words(3),
     )
     assert re.match(
-        r"Each of the 3 other units in its place (lower|raise|change)s it by \S+ to \S+ points \(3 draws\)",
+        r"Each of the 3 other units in its place: \S+ to \S+ points \(3 draws\)",
         words(1, 1, 0),
     )
     many = words(13, layer=0)
@@ -241,11 +242,9 @@ def test_random_units_are_drawn_from_the_whole_layer_or_it_is_said_that_they_can
             for (let draw = 0; draw < 10; draw++) drops.push(before - await of(lab.elsewhere(items, draw)));
             return [before - await of(items), drops]; }"""
     )
-    does, ends = many.split("in their place ")[1].split(" points")[0].split(" it by ")
-    low, high = numbers(ends)
+    low, high = numbers(many.split("in their place: ")[1].split(" points")[0])
     assert low < high  # not one draw again and again
-    expected = sorted(100 * end * (1 if does == "lower" else -1) for end in (min(drops), max(drops)))
-    assert [low, high] == pytest.approx(expected, abs=0.051)
+    assert [low, high] == pytest.approx([-100 * max(drops), -100 * min(drops)], abs=0.051)
     p = float(p_values(np.array(drop), np.array(drops)))
     assert many.endswith(f"A drop at least as large: {probability(p, 1 / 11, 10)}.")
 

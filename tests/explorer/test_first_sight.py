@@ -61,7 +61,7 @@ def test_the_image_is_the_one_that_most_single_ablations_flip_in_the_least_easil
 def test_it_opens_there_and_says_so_in_no_address(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     index = tab.evaluate("microscope.images.opening")
-    expect(tab.locator(".digit .said")).to_contain_text(f"Probe image {index} (")
+    expect(tab.locator(".digit .said")).to_contain_text(f"Image {index}:")
     assert address(tab) == ""
     for network in range(2):
         layer, unit = tab.evaluate(FLIPS, network)[0]
@@ -69,7 +69,7 @@ def test_it_opens_there_and_says_so_in_no_address(explorer: Path, opened: Opener
         before = says(tab, network)
         tab.locator(".network").nth(network).locator(".strip").nth(layer).locator(f'[data-unit="{unit}"]').click()
         tab.locator(".card").get_by_role("button", name="Ablate").click()
-        tab.get_by_text(f"; unchanged, {before} (p = ").first.wait_for()
+        tab.locator(".network .was", has_text=f", before the change {before} (p").wait_for()
         expect(tab.locator(".verdict strong").nth(network)).not_to_have_text(str(before))
     tab.get_by_label("Image", exact=True).fill("0")
     tab.keyboard.press("Enter")
@@ -85,7 +85,7 @@ def test_where_no_ablation_changes_the_prediction_the_page_says_where_one_does(e
         """() => { for (const one of microscope.evaluators) one.flips = async () => ({count: 0, best: null}); }"""
     )
     tab.evaluate("i => { location.hash = `i=${i}`; }", other)
-    place.get_by_role("button", name="Show an image where one does").click()
+    place.get_by_role("button", name="Show an image that one unit decides").click()
     expect(place.locator(".flips").first).to_contain_text("0 of")
     tab.evaluate("location.hash = 't=0'")
     place.get_by_role("button", name="Show the last snapshot").click()

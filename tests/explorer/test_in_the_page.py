@@ -81,7 +81,7 @@ def test_images_by_number_by_class_and_by_mistake(explorer: Path, opened: Opener
     labels, said = runs[0].probe.labels, tab.locator(".digit .said")
     tab.get_by_label("Image", exact=True).fill("12")
     tab.keyboard.press("Enter")
-    expect(said).to_contain_text(f"Probe image 12 (mnist test image {runs[0].probe_indices[12]:,}): a {labels[12]}.")
+    expect(said).to_contain_text(f"Image 12: a {labels[12]} (test image {runs[0].probe_indices[12]:,}).")
     tab.locator(".filter select").nth(0).select_option("7")
     expect(tab.locator(".filter small")).to_have_text(f"{(labels == 7).sum()} images")
     tab.get_by_role("button", name="Next test image").click()
@@ -93,7 +93,7 @@ def test_images_by_number_by_class_and_by_mistake(explorer: Path, opened: Opener
     before = said.inner_text()
     tab.get_by_role("button", name="Next test image").click()
     expect(said).not_to_have_text(before)
-    index = int(re.findall(r"Probe image (\d+)", said.inner_text())[0])
+    index = int(re.findall(r"Image (\d+)", said.inner_text())[0])
     expect(tab.locator(".verdict strong").nth(0)).not_to_have_text(str(labels[index]))
 
 
@@ -109,10 +109,10 @@ def test_a_unit_is_ablated_and_restored(explorer: Path, opened: Opener, runs: li
     tab.locator(".network").nth(0).locator(".chance .odds").wait_for(timeout=60_000)
     assert before - accuracy(tab, 0) == pytest.approx(float(effects["accuracy_drop"][worst]), abs=one_image(runs[0]))
     words = card.locator(".effect").inner_text()
-    assert re.search(r"falls by [\d.]+ ± [\d.]+ points \(\d+ newly wrong, \d+ newly right; 95% interval", words)
-    assert re.search(r"A random unit in its place (low|rais|chang)\w+ it by \S+ to \S+ points \(10 draws\)", words)
+    assert re.search(r": [−+]?[\d.]+ ± [\d.]+ points with this change \(\d+ newly wrong, \d+ newly right; 95% interval", words)
+    assert re.search(r"A random unit in its place: \S+ to \S+ points \(10 draws\)", words)
     expect(tile(tab, "MLP layers.1", worst)).to_have_attribute("aria-label", re.compile("ablated"))
-    expect(card).to_contain_text("Activation on this image, with this unit ablated: 0.")
+    expect(card).to_contain_text("Activation on this image, ablated: 0.")
     card.get_by_role("button", name="Restore").click()
     expect(tab.locator(".network").nth(0).locator(".chance")).to_have_count(0, timeout=60_000)
     assert accuracy(tab, 0) == before

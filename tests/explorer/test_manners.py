@@ -116,7 +116,7 @@ def test_a_card_opens_in_sight_and_takes_the_focus(explorer: Path, opened: Opene
 
 def test_escape_closes_what_is_open_one_by_one(explorer: Path, opened: Opener) -> None:
     tab = settled(opened(explorer, "#s=0.1.4"))
-    for name in ("What these do", "pre-activation", "effective pattern"):  # no edge of the column cuts a gloss
+    for name in ("pre-activation", "effective pattern"):  # no edge of the column cuts a gloss
         tab.locator(".card").get_by_role("button", name=name).focus()
         gloss, column = (tab.locator(part).bounding_box() for part in (".tip.open", ".inspector"))
         assert gloss, name
@@ -225,7 +225,7 @@ def test_a_drawing_is_undone_stroke_by_stroke(explorer: Path, opened: Opener) ->
     assert tab.locator(".digit .said").inner_text() == "Your drawing."
     tab.keyboard.press("Control+z")
     arrived(tab, "")
-    assert "Probe image" in tab.locator(".digit .said").inner_text()
+    assert "Image" in tab.locator(".digit .said").inner_text()
 
 
 def test_a_filter_keeps_the_image_inside_it_and_says_when_it_is_empty(explorer: Path, opened: Opener) -> None:
@@ -234,7 +234,7 @@ def test_a_filter_keeps_the_image_inside_it_and_says_when_it_is_empty(explorer: 
     other = (labels[12] + 1) % 10
     tab.locator(".filter select").nth(0).select_option(str(other))
     said = tab.locator(".digit .said").inner_text()
-    assert f"Probe image {labels.index(other)} (" in said
+    assert f"Image {labels.index(other)}:" in said
     assert f": a {other}." in said
     tab.locator(".filter select").nth(0).select_option("")
     tab.locator(".filter select").nth(1).select_option("1")
@@ -244,7 +244,7 @@ def test_a_filter_keeps_the_image_inside_it_and_says_when_it_is_empty(explorer: 
             const {predicted} = await evaluators[1].answers(lab.models[1].last, new Map());
             return images.labels.map((label, i) => [i, label]).filter(([i, label]) => predicted[i] !== label); }"""
     )
-    index = int(re.findall(r"Probe image (\d+)", tab.locator(".digit .said").inner_text())[0])
+    index = int(re.findall(r"Image (\d+)", tab.locator(".digit .said").inner_text())[0])
     assert index in [i for i, _ in wrong]
     empty = next(c for c in range(10) if c not in [label for _, label in wrong])
     tab.locator(".filter select").nth(0).select_option(str(empty))

@@ -33,7 +33,8 @@ def test_a_prediction_is_withdrawn_only_before_the_answer_and_not_changed_unsaid
     field, commit = place.locator("input[type=number]"), place.get_by_role("button", name="Commit")
     field.fill("90")
     commit.click()
-    expect(field).to_be_disabled()
+    expect(field).to_have_count(0)
+    expect(place.locator("fieldset")).to_contain_text("90%")
     place.get_by_role("button", name="Withdraw").click()
     expect(field).to_be_enabled()
     assert "a=" not in address(tab)
@@ -42,7 +43,7 @@ def test_a_prediction_is_withdrawn_only_before_the_answer_and_not_changed_unsaid
     tab.evaluate("microscope.release()")
     place.locator(".outcome").wait_for(timeout=120_000)
     expect(place.get_by_role("button", name="Withdraw")).to_have_count(0)
-    expect(field).to_be_disabled()
+    expect(field).to_have_count(0)
     tab.keyboard.press("Control+z")  # everything is undone, this too
     field.fill("50")
     commit.click()
@@ -134,6 +135,39 @@ def test_results_fit_the_column_and_one_network_is_said_to_be_one(explorer: Path
     table = tab.locator(".outcome .scroll")
     expect(table.locator("thead th")).to_have_text(["unit", "loss increase (nats)", "selectivity"])
     assert table.evaluate("scroll => scroll.scrollWidth <= scroll.clientWidth")
+
+
+def test_an_answer_says_whether_the_prediction_was_correct_and_a_lead_that_may_be_chance_is_not_asked(
+    explorer: Path, opened: Opener
+) -> None:
+    tab = opened(explorer, "#v=missions")
+    ranked = tab.evaluate(
+        """async () => { const all = microscope.missions(microscope.lab), said = [];
+        for (const mission of all) for (const given of mission.predict.kind === 'choice' ? [0, 1, 2] : [0, 30, 60]) {
+            const { right, answer } = await mission.experiment(given); said.push([right, answer]); }
+        return said; }"""
+    )
+    assert {right for right, _ in ranked} == {True, False}
+    assert not any(re.match("Yes|No|Not", answer) for _, answer in ranked)
+    selective = number_of(tab, "most selective")
+    tab.locator(".guide li button.link").nth(selective).click()
+    for option in range(3):
+        tab.evaluate("([at, option]) => { location.hash = `q=${at}&a=${at}.${option}`; }", [selective, option])
+        place = tab.locator(".outcome[data-right]")
+        place.wait_for()
+        right = place.get_attribute("data-right") == "true"
+        expect(place.locator("strong").first).to_have_text(
+            re.compile("^Correct: " if right else "^Not correct: "), timeout=5_000
+        )
+    offered = "microscope.missions(microscope.lab).filter(mission => mission.predict.kind === 'unit').length"
+    count = tab.evaluate(
+        """() => { const { lab } = microscope, asked = microscope.page.networks[0].missions;
+        return asked.filter(one => one.kind !== 'selective' && (!one.claims.length
+            || lab.claims[0].some(claim => one.claims.includes(claim.id) && claim.verdict === 'shown'))).length; }"""
+    )
+    assert tab.evaluate(offered) == count
+    tab.evaluate("microscope.lab.claims[0].forEach(claim => { claim.verdict = 'not shown'; })")
+    assert tab.evaluate(offered) == 0
 
 
 def test_as_many_missions_as_the_network_can_carry(

@@ -336,8 +336,9 @@ ENDS = """([network, right]) => {
     const place = (layer, unit) => tiles(layer)[unit].getBoundingClientRect();
     return sums.edgesOf(trace).flatMap(edges => edges.filter(e => e.link.from >= 0).slice(0, 3).flatMap(({link, source, unit}) => {
         const a = place(link.from, source), b = place(link.to, unit);
-        const ends = right ? [[a.right + 1, (a.top + a.bottom) / 2], [b.left - 1, (b.top + b.bottom) / 2]]
-            : [[(a.left + a.right) / 2, a.bottom + 1], [(b.left + b.right) / 2, b.top - 1]];
+        const ahead = link.to === model.data.layers.length ? 5 : 0;
+        const ends = right ? [[a.right + 1, (a.top + a.bottom) / 2], [b.left - 1 - ahead, (b.top + b.bottom) / 2]]
+            : [[(a.left + a.right) / 2, a.bottom + 1], [(b.left + b.right) / 2, b.top - 1 - ahead]];
         return ends.map(([x, y]) => [x - origin.left, y - origin.top]); })); }"""
 """Ends of the strongest edges, at their tile and at the next, in pixels of their canvas."""
 

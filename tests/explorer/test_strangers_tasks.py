@@ -50,8 +50,11 @@ def test_a_unit_that_flips_the_prediction_by_one_click(explorer: Path, opened: O
     now = [says(tab, network) for network in range(2)]
     assert now != before
     changed = [network for network in range(2) if now[network] != before[network]]
+    expect(tab.locator(".verdict").nth(changed[0])).to_have_text(
+        f"Predicts {now[changed[0]]}, was {before[changed[0]]}"
+    )
     expect(tab.locator(".network .was").nth(changed[0])).to_have_text(
-        re.compile(rf"^Now {now[changed[0]]} .*unchanged, {before[changed[0]]} ")
+        re.compile(rf"^Now {now[changed[0]]} .*, before the change {before[changed[0]]} ")
     )
 
 
@@ -61,7 +64,7 @@ def test_whether_the_most_selective_unit_matters_by_three(explorer: Path, opened
     do(tab.get_by_role("button", name="Is the most selective unit the most important one?"))
     do(tab.get_by_role("radio").first)
     do(tab.get_by_role("button", name="Commit and run the experiment"))
-    expect(tab.locator(".outcome strong").first).to_have_text(re.compile(r"^(Yes|No): it is number \d+ of \d+\.$"))
+    expect(tab.locator(".outcome strong").first).to_have_text(re.compile(r"^(Correct|Not correct): it is number \d+ of \d+\.$"))
 
 
 @HOW
@@ -91,7 +94,7 @@ def test_when_two_classes_were_told_apart_by_one_or_two(explorer: Path, opened: 
     if do is click:
         do(cells.and_(again.get_by_role("button", name="class 4 predicted as 9")))
     else:  # the matrix is one stop; its caption names the arrow keys
-        expect(again.locator(".confusion caption").first).to_contain_text("arrow keys and Enter")
+        expect(again.locator(".matrix .quiet").first).to_contain_text("arrow keys and Enter")
         again.get_by_role("tab", name="Confusion").focus()
         by_keys(cells.first)
         for key in [*["ArrowDown"] * 4, *["ArrowRight"] * 9, "Enter"]:

@@ -329,7 +329,7 @@ def test_an_image_of_the_page_is_shown_from_there(taught: Path, opened: Opener, 
     for i, number in enumerate((0, 3, 4)):
         tab.locator("#influence select").select_option(index=i)
         if number in probed:
-            expect(tab.locator(".said")).to_contain_text(f"Probe image {probed.index(number)} ")
+            expect(tab.locator(".said")).to_contain_text(f"Image {probed.index(number)}:")
     expect(options).to_have_count(5)
 
 

@@ -5,7 +5,7 @@ import { useContext, useState } from "preact/hooks";
 import { Update } from "./address";
 import type { Lab } from "./lab";
 import { number } from "./numbers";
-import { glossary, Hint, NumberField } from "./parts";
+import { Fold, glossary, NumberField } from "./parts";
 import { changed } from "./sets";
 import { type ChangeItem, same, type State, type UnitPlace } from "./state";
 import { words } from "./words";
@@ -13,13 +13,14 @@ import { words } from "./words";
 /** `name`: "this unit", "these 10 units"; `children`: what the changes do. */
 export function Actions({ lab, units, state, name, children }: { lab: Lab; units: UnitPlace[]; state: State; name: string; children?: ComponentChildren }): JSX.Element {
   const update = useContext(Update);
-  const [from, setFrom] = useState(1);
+  const [from, setFrom] = useState<number | null>(null);
   const set = (kind: ChangeItem["kind"] | null, value?: number) => update({ changes: changed(state.changes, units, kind, value) });
   const own = units.map((at) => state.changes.find((change) => same(change, at)));
   const one = own[0] && own.every((change) => change?.kind === own[0]!.kind && change.value === own[0]!.value) ? own[0] : null;
   const scales = units.map(({ network, layer }) => lab.scale(network, lab.layer(network, layer)));
   const top = Math.max(...scales.map((scale) => scale.top));
   const factor = one?.kind === "scale" ? one.value : one?.kind === "zero" ? 0 : 1;
+  const image = from ?? (one?.kind === "patch" ? one.value : 1);
   const clamped = one?.kind === "clamp" ? one.value : 0;
   return (
     <div class="actions" role="group" aria-label={words.actions.title(name)}>
@@ -41,11 +42,11 @@ export function Actions({ lab, units, state, name, children }: { lab: Lab; units
       </div>
       <div class="row">
         <label>
-          {words.actions.from} <NumberField value={from} most={lab.images.count - 1} onValue={setFrom} />
+          {words.actions.from} <NumberField value={image} most={lab.images.count - 1} onValue={setFrom} />
         </label>
-        <button type="button" onClick={() => set("patch", from)}>{words.actions.patch}</button>
+        <button type="button" onClick={() => set("patch", image)}>{words.actions.patch}</button>
       </div>
-      <p class="quiet"><Hint text={["ablate", "clamp, scale", "activation patching"].map((term) => glossary[term]).join(" ")}>{words.actions.terms}</Hint></p>
+      <Fold name="terms" summary={words.actions.terms}>{() => (Object.keys(words.actions.does) as (keyof typeof words.actions.does)[]).map((term) => <p key={term} class="quiet"><strong>{words.actions.does[term]}</strong>: {glossary[term]}</p>)}</Fold>
       </div>
       <div class="result">{children}</div>
     </div>

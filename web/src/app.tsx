@@ -1,10 +1,10 @@
 // The page: the image on the left, the networks in the middle, the inspector on the right, training time below.
 
 import type { JSX } from "preact";
-import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { boundsOf, Folds, type Store, Update, useStore } from "./address";
 import { Card } from "./card";
-import { placeOf, useChoosing } from "./choose";
+import { placeOf, revealTiles, useChoosing } from "./choose";
 import { pinned } from "./compare";
 import { Digit } from "./digit";
 import { SETTLED } from "./edges";
@@ -18,18 +18,19 @@ import { KeyList, useKeys } from "./keys";
 import { type Lab, useEffectOf, useLater, usePrepared, useRandom } from "./lab";
 import { LayerMap } from "./map";
 import { short, unitName } from "./names";
-import { EffectInWords, type Judged, NetworkDetails, NetworkRow } from "./network";
+import { EffectInWords, type Judged, NetworkDetails, NetworkMatrix, NetworkRow } from "./network";
 import { first, Networks } from "./networks";
 import { Fold, useMedia } from "./parts";
 import { alike, centered, Ink, SIDE } from "./pen";
 import { Otherwise } from "./replay";
 import { edited, SetPanel } from "./set";
 import { changed, toggled } from "./sets";
-import { AT_FIRST, type ChangeItem, same, type State, type Tab, tabsOf, type UnitPlace } from "./state";
+import { AT_FIRST, type ChangeItem, misfits, same, type State, type Tab, tabsOf, type UnitPlace } from "./state";
 import { Copy, linkOf, Share, Told } from "./share";
 import { theme as themeNow } from "./theme";
 import { python } from "./python";
-import { PHONE, Time } from "./time";
+import { ScaleChoice } from "./scale";
+import { Legend, PHONE, Time } from "./time";
 import { words } from "./words";
 
 export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
@@ -81,7 +82,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   );
   const effects: Judged[] = lab.models.map((_, i) => {
     const snapshot = lab.snapshot(i, state.frame);
-    const effect = useEffectOf(lab, i, snapshot, state.changes, shown.includes(i) || (state.tab === "map" && state.map.network === i));
+    const effect = useEffectOf(lab, i, snapshot, state.changes, shown.includes(i) || state.selected?.network === i || (state.tab === "map" && state.map.network === i));
     return { ...effect, drops: useRandom(lab, i, snapshot, effect) };
   });
   usePrepared(lab, shown, state.frame);
@@ -138,6 +139,9 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     asked.current = false;
     left.current = state.selected;
   }, [state.selected]);
+  useEffect(() => {
+    if (start.selected || start.set.length) revealTiles(); // of a link
+  }, []);
   const [several, setSeveral] = useState(false);
   const networks = useRef<HTMLDivElement>(null);
   /** Where it does not cover the tiles, the set is shown once there is one. */
@@ -155,7 +159,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   // Shortcuts, in the words of keys.tsx.
   const [single, setSingle] = useState(true);
   const [listed, setListed] = useState(false);
-  const [removed, setRemoved] = useState(false);
+  const [told, setTold] = useState(() => (misfits(location.hash, start) ? words.share.misfits : ""));
   function reveal(tab: Tab, selector: string): void {
     update({ tab });
     requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus());
@@ -240,18 +244,19 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       ),
     set: () => (
       <>
-        <SetPanel {...{ lab, state, theme, seen, unchanged }} onSelect={select} />
-        <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
-        {shown.filter((i) => state.changes.some((one) => one.network === i)).map((i) => <EffectInWords key={i} lab={lab} state={state} effect={effects[i]} seen={seen[i]} unchanged={unchanged[i]} />)}
+        <SetPanel {...{ lab, state, theme, seen, unchanged }} onSelect={select}>
+          <Changes lab={lab} state={state} onChange={(changes) => update({ changes })} onSelect={select} />
+        </SetPanel>
       </>
     ),
     confusion: () => (
       <>
+        <div class="matrices">{shown.map((i) => <NetworkMatrix key={i} lab={lab} network={i} state={state} effect={effects[i]} />)}</div>
         {shown.map((i) => <NetworkDetails key={i} lab={lab} network={i} state={state} seen={seen[i]} unchanged={unchanged[i]} effect={effects[i]} />)}
       </>
     ),
     map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map, ...((map.network !== state.map.network || map.layer !== state.map.layer) && { look: AT_FIRST }) })} onLook={(look) => update({ look })} onImage={(source) => update({ source })} />,
-    missions: () => <Guide lab={lab} state={state} update={update} onRemoved={() => setRemoved(true)} />,
+    missions: () => <Guide lab={lab} state={state} update={update} onRemoved={() => setTold(words.guide.removed)} />,
     training: () => (
       <>
         <Otherwise lab={lab} state={state} />
@@ -266,7 +271,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     () => (
       <header class="top">
         <h1>{words.top.title}</h1>
-        {lab.page.note ? <p class="loud">{lab.page.note}</p> : <p class="quiet">{words.top.told()}</p>}
+        {lab.page.note ? <p class="loud">{lab.page.note}</p> : several ? <p class="choosing">{words.sets.choosing}</p> : <p class="quiet">{words.top.told()}</p>}
         <Networks
           lab={lab}
           shown={shown}
@@ -291,9 +296,18 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
     [state, several, !undo, !redo],
   );
   const reading = () => (
+    <>
     <ul class="reading" aria-label={words.reading.title}>
       {(["activation", "dead", "changed", "picked", "raises", "lowers", "earlier"] as const).map((name) => <li key={name} class={name}>{words.reading[name]}</li>)}
     </ul>
+    {phone && (
+      <>
+        <p class="quiet">{words.reading.curves}</p>
+        <Legend lab={lab} shown={shown} frame={state.frame} />
+        <ScaleChoice scale={state.scale} onScale={(scale) => update({ scale })} />
+      </>
+    )}
+    </>
   );
   const filter = useMemo(() => <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />, [state, among]);
 
@@ -318,7 +332,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             onImage={(index) => update({ source: index })}
             onClear={onClear}
           />
-          {filter}
+          {narrow ? <Fold name="filter" summary={state.filter.label === null && state.filter.mistakes === null ? words.filter.title : words.filter.some(among.list.length)}>{() => filter}</Fold> : filter}
           {phone ? <Fold name="reading" summary={words.reading.title}>{reading}</Fold> : reading()}
           <footer>
             <Fold name="about" summary={words.top.about}>{() => <p class="quiet">{words.top.page(lab.images.count, lab.page.images.dataset)}</p>}</Fold>
@@ -345,7 +359,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
         <Inspector tabs={tabs} tab={state.tab} about={Object.values(state.selected ?? {}).join()} panels={panels} wait={moving} onTab={(tab) => update({ tab })} onClose={() => select(null)} />
         {time}
       </main>
-      <Told text={removed ? words.guide.removed : ""} onGone={() => setRemoved(false)} />
+      <Told text={told} onGone={() => setTold("")} />
       {listed && <KeyList tabs={tabs.length} single={single} onSingle={setSingle} onClose={() => setListed(false)} />}
       {state.inside && <Inside key={`${state.inside.network}.${state.inside.layer}`} lab={lab} state={state} theme={theme} seen={seen} inside={state.inside} />}
     </Folds.Provider>
@@ -394,7 +408,7 @@ function Python({ text }: { text: string }): JSX.Element {
 const FEW = 6;
 
 function Changes({ lab, state, onChange, onSelect }: { lab: Lab; state: State; onChange: (changes: ChangeItem[]) => void; onSelect: (at: UnitPlace) => void }): JSX.Element | null {
-  if (!state.changes.length) return <p class="quiet">{words.changes.none}</p>;
+  if (!state.changes.length) return null;
   const layerOf = ({ network, layer }: UnitPlace) => `${lab.models[network].data.name} ${short(lab.layer(network, layer))}`;
   const counts = new Map<string, { where: string; kind: ChangeItem["kind"]; n: number }>();
   for (const change of state.changes) {

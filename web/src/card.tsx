@@ -7,7 +7,7 @@ import { Actions } from "./actions";
 import { Claims, Unclaimed } from "./claims";
 import { Pin } from "./compare";
 import type { MeasureData } from "./data";
-import { Computed } from "./inside";
+import { Computed, StepUnit } from "./inside";
 import { type Lab, useLater } from "./lab";
 import { short } from "./names";
 import { number } from "./numbers";
@@ -43,6 +43,7 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
   const values = seen[at.network].get(layer)!.subarray(at.unit * each, (at.unit + 1) * each);
   const { value: means, stale } = useLater((signal) => lab.evaluators[at.network].means(snapshot, layer, signal), [at.network, layer, snapshot]);
   const column = useMemo(() => means && Float32Array.from({ length: lab.images.count }, (_, i) => means[i * count + at.unit]), [means, at.unit]);
+  const dead = lab.evaluators[at.network].dead(snapshot, layer)?.[at.unit] ?? (column && !lab.scale(at.network, layer).both && column.every((value) => value <= 0));
   return (
     <section class="card" aria-busy={stale || undefined} tabIndex={-1} aria-label={words.card.title(words.names[word](at.unit))}>
       <header>
@@ -51,11 +52,15 @@ export function Card(props: CardProps & { at: UnitPlace }): JSX.Element {
         </h2>
         <button type="button" class="close" aria-label={words.card.close} onClick={props.onClose}>×</button>
       </header>
+      {dead && <p class="dead">{words.card.dead(word, lab.images.count)}</p>}
       <p>
         <Say text={words.card.activation(word, own?.kind)} value={<strong>{number(values.reduce((a, b) => a + b, 0) / each)}</strong>} highest={number(Math.max(...values))} />
       </p>
+      <div class="row">
+        <Pin state={state} at={at} />
+        <StepUnit lab={lab} at={at} state={state} seen={seen[at.network]} />
+      </div>
       <Actions lab={lab} units={[at]} state={state} name={words.names.this[word]}>{props.children}</Actions>
-      <Pin state={state} at={at} />
       <Lost lab={lab} at={at} state={state} />
       <Computed lab={lab} at={at} state={state} seen={seen[at.network]} />
       <Pattern {...props} layer={layer} snapshot={snapshot} word={word} />
@@ -81,11 +86,13 @@ function Pattern({ lab, at, theme, pixels, layer, snapshot, word }: CardProps & 
           {kernels.tiles.map((values, i) => (
             <Pixels key={i} values={values} rows={kernels.rows} cols={kernels.cols} ramp={signed(theme, kernels.most)} size={kernels.tiles.length > 1 ? 26 : 60} words={words.card.kernel(i)} />
           ))}
+          <figcaption>{words.card.kernels(kernels.tiles.length, kernels.most)}</figcaption>
         </div>
       )}
+      <h3>{words.card.patterned(first)}</h3>
       <Channels images={lab.images} values={pattern} ramp={signed(theme, most || 1)} size={132} words={words.card.pattern(words.names[word](at.unit), first)} />
       <figcaption>
-        {kernels && words.card.kernels(kernels.tiles.length, kernels.most)} <Say text={words.card[first ? "weights" : "effective"](most, kernels !== null)} /> {words.card.channels(channels)} {value && most === 0 && words.card.unmoved}
+        <Say text={words.card[first ? "weights" : "effective"](most, kernels !== null)} /> {words.card.channels(channels)} {value && most === 0 && words.card.unmoved}
       </figcaption>
     </figure>
   );
@@ -112,7 +119,7 @@ function TopImages({ lab, column, word, theme, layer, at, state, onImage }: Card
   const active = order.filter((i) => column[i] > 0);
   const tuning = useMemo(() => classMeans(column, images.labels, images.classes), [column]);
   const top = Math.max(...tuning.map((m) => Math.abs(m)), 1e-9);
-  if (!active.length && !lab.scale(at.network, layer).both) return <p class="dead">{words.card.dead(word, images.count)}</p>;
+  if (!active.length && !lab.scale(at.network, layer).both) return <></>; // its card says that it is dead
   const pool = active.length ? active : order;
   const strips = QUANTILES.map((q) => {
     const start = Math.min(Math.max(0, pool.length - STRIP), Math.round((1 - q) * (pool.length - 1)));

@@ -1,7 +1,7 @@
 // Random sets of units and p-values: the same rules and numbers as Python's statistics.p_values, null_band and shown and claim.probability.
 
-import { number, points } from "./numbers";
-import { type Does, words } from "./words";
+import { points } from "./numbers";
+import { words } from "./words";
 
 /** Relative difference below which two numbers count as equal. */
 const TIE = 1e-12;
@@ -18,12 +18,9 @@ export function probability(p: number, draws: number): string {
   return words.p.value(p.toFixed(3));
 }
 
-/** What random units do to an accuracy, from their drops of it, and by how many points: both ends have a sign only where these differ. */
-export function lowering(drops: number[]): [Does, string] {
-  const [least, most] = [Math.min(...drops), Math.max(...drops)].map((drop) => Number((100 * drop).toFixed(1)));
-  if (least >= 0 && most > 0) return ["lower", words.effect.range(number(least, 1), number(most, 1))];
-  if (most <= 0 && least < 0) return ["raise", words.effect.range(number(-most, 1), number(-least, 1))];
-  return ["change", words.effect.range(points(-most / 100), points(-least / 100))];
+/** By how many points random units change an accuracy, from their drops of it: from the largest fall to the largest rise. */
+export function changing(drops: number[]): string {
+  return words.effect.range(points(-Math.max(...drops)), points(-Math.min(...drops)));
 }
 
 const ALPHA = 0.05;

@@ -22,6 +22,11 @@ export interface Choosing {
   onBox: (units: UnitPlace[], also: boolean) => void;
 }
 
+/** Scrolls to the tile of the selected unit, or to the first of the set. */
+export function revealTiles(): void {
+  requestAnimationFrame(() => document.querySelector(".tile[aria-pressed=true], .tile.in-set")?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+}
+
 export function useChoosing(area: RefObject<HTMLElement>, given: Choosing): void {
   const now = useRef(given);
   now.current = given;

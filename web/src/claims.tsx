@@ -16,9 +16,10 @@ export function Claims({ claims }: { claims: ClaimData[] }): JSX.Element {
           <p>
             <span class="mark">{claim.verdict}</span> {claim.unit === null && claim.hook_point && <>{words.claims.layer(short(claim.hook_point))} </>}<strong class="sentence">{withNames(claim.sentence[0].toUpperCase() + claim.sentence.slice(1))}</strong>
           </p>
-          <p class="quiet">
-            <span class="reasons">{withNames(claim.reasons)}</span> {claim.decisive && <span class="decisive"><Say text={words.claims.decisive} name={<Hint text={claim.null}>{claim.decisive}</Hint>} /> </span>}<span class="replicated">{claim.replicated}</span>
-          </p>
+          <details>
+            <summary>{words.claims.why}</summary>
+            <p class="quiet"><span class="reasons">{withNames(claim.reasons)}</span> {claim.decisive && <span class="decisive"><Say text={words.claims.decisive} name={<Hint text={claim.null}>{claim.decisive}</Hint>} /> </span>}<span class="replicated">{claim.replicated}</span></p>
+          </details>
         </li>
       ))}
     </ul>

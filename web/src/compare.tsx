@@ -5,6 +5,7 @@ import { useContext, useMemo } from "preact/hooks";
 import { classOf } from "./classes";
 import { Update } from "./address";
 import { useTrace } from "./edges";
+import { lead } from "./inspector";
 import { type Lab, useLater } from "./lab";
 import { short } from "./names";
 import { number } from "./numbers";
@@ -27,10 +28,13 @@ export function Pin({ state, at }: { state: State; at: UnitPlace }): JSX.Element
   const update = useContext(Update);
   const on = state.pins.some((other) => same(other, at));
   return (
-    <div class="row">
+    <>
       <button type="button" aria-pressed={on} onClick={() => update({ pins: pinned(state.pins, at) })}>{on ? words.pins.on : words.pins.pin}</button>
-      {on && (state.pins.length < MOST ? <span class="quiet">{words.pins.another}</span> : <button type="button" class="link" onClick={() => update({ tab: "set" })}>{words.pins.compare}</button>)}
-    </div>
+      {on && (state.pins.length < MOST ? <span class="quiet">{words.pins.another}</span> : <button type="button" class="link" onClick={() => {
+        update({ tab: "set" });
+        requestAnimationFrame(() => lead(() => document.querySelector(".compared-title")));
+      }}>{words.pins.compare}</button>)}
+    </>
   );
 }
 
@@ -42,11 +46,11 @@ export function Compared(props: SetProps): JSX.Element | null {
   const parts = { lab, state, theme, seen, unchanged };
   return (
     <>
-      <h3>{words.pins.title}</h3>
+      <h3 class="compared-title">{words.pins.title}</h3>
       {columns.length < MOST && <p class="quiet">{words.pins.another}</p>}
       <div class="compared">
-        {columns.map(({ at, key }) => (
-          <section key={key} aria-label={nameOf(lab, at)}>
+        {columns.map(({ at, key }, i) => (
+          <section key={key} aria-label={nameOf(lab, at)} data-place={i}>
             <div class="row">
               <button type="button" class="link" onClick={() => onSelect(at)}>{nameOf(lab, at)}</button>
               <button type="button" class="close" aria-label={words.pins.off(nameOf(lab, at))} onClick={() => update({ pins: pinned(state.pins, at) })}>×</button>

@@ -1,13 +1,14 @@
 // The confusion matrix: a table on the page, saved as a table or as a picture; a cell is chosen to be shown over training.
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useContext, useRef, useState } from "preact/hooks";
 import { Update } from "./address";
 import { called } from "./classes";
 import type { Answers } from "./evaluate";
 import { Fold, Saves } from "./parts";
 import type { Pair } from "./state";
-import { amount, color, css, signed, theme } from "./theme";
+import { signed } from "./numbers";
+import { amount, color, css, theme } from "./theme";
 import { words } from "./words";
 
 const [CELL, LABELS] = [44, 64]; // pixels of the picture
@@ -20,8 +21,8 @@ function shareOf(confusion: number[][]): (label: number, predicted: number) => n
   return (label, predicted) => confusion[label][predicted] / (label === predicted ? Math.max(1, confusion[label].reduce((a, b) => a + b, 0)) : most);
 }
 
-/** `before`: without the changes; `told`: what these do to the accuracy, for the picture. */
-export function Confusion({ network, name, now, before, changes, told, pair }: { network: number; name: string; now: Answers; before: Answers; changes: number; told: string; pair: Pair | null }): JSX.Element {
+/** `before`: without the changes; `told`: what these do to the accuracy, for the picture; `children`: the chosen cell over training. */
+export function Confusion({ network, name, now, before, changes, told, pair, children }: { network: number; name: string; now: Answers; before: Answers; changes: number; told: string; pair: Pair | null; children: ComponentChildren }): JSX.Element {
   const classes = now.confusion.map((_, label) => label);
   const share = shareOf(now.confusion);
   const title = words.confusion.name(name);
@@ -41,17 +42,9 @@ export function Confusion({ network, name, now, before, changes, told, pair }: {
   return (
     <Fold name={`matrix.${network}`} opened summary={words.confusion.title}>{() => (
       <>
-      <Saves
-        name={title}
-        head={[words.confusion.true, ...classes.map(words.confusion.predicted)]}
-        rows={() => classes.map((label) => [called(label), ...now.confusion[label]])}
-        pictures={() => [drawn(now.confusion)]}
-        kinds={["PNG"]}
-        caption={() => words.confusion.saved(title, images, now.accuracy, Math.max(...sizes) / images, changes) + told}
-      />
+      <p class="quiet" id={`caption-${network}`}>{words.confusion.caption(changes > 0)}</p>
       <div class="scroll" tabIndex={0} role="group" aria-label={words.confusion.title}>
-        <table class="confusion">
-          <caption>{words.confusion.caption(changes > 0)}</caption>
+        <table class="confusion" aria-describedby={`caption-${network}`}>
           <thead>
             <tr>
               <td />
@@ -74,10 +67,13 @@ export function Confusion({ network, name, now, before, changes, told, pair }: {
                         aria-pressed={chosen}
                         tabIndex={focus.label === label && focus.predicted === predicted ? 0 : -1}
                         onFocus={() => setFocus({ label, predicted })}
-                        onClick={() => update({ pair: chosen ? null : { label, predicted } })}
+                        onClick={() => {
+                          update({ pair: chosen ? null : { label, predicted } });
+                          if (!chosen) requestAnimationFrame(() => body.current?.closest(".matrix")?.querySelector(".learning .shown")?.scrollIntoView({ block: "nearest" }));
+                        }}
                       >
                         {count}
-                        {more !== 0 && <small class={more > 0 === (predicted === label) ? "good" : "bad"}>{more > 0 ? ` +${more}` : ` −${-more}`}</small>}
+                        {more !== 0 && <small> {signed(more)}</small>}
                       </button>
                     </td>
                   );
@@ -87,6 +83,15 @@ export function Confusion({ network, name, now, before, changes, told, pair }: {
           </tbody>
         </table>
       </div>
+      {children}
+      <Saves
+        name={title}
+        head={[words.confusion.true, ...classes.map(words.confusion.predicted)]}
+        rows={() => classes.map((label) => [called(label), ...now.confusion[label]])}
+        pictures={() => [drawn(now.confusion)]}
+        kinds={["PNG"]}
+        caption={() => words.confusion.saved(title, images, now.accuracy, Math.max(...sizes) / images, changes) + told}
+      />
       </>
     )}</Fold>
   );
@@ -116,7 +121,7 @@ function drawn(confusion: number[][]): HTMLCanvasElement {
     text(called(label).slice(0, FITS), LABELS - 16, at, "bold");
     counts.forEach((count, predicted) => {
       const [x, y] = [LABELS + predicted * CELL, LABELS + label * CELL];
-      context.fillStyle = color((label === predicted ? amount : signed)(now, 1), 0.45 * share(label, predicted));
+      context.fillStyle = label === predicted ? color(amount(now, 1), 0.45 * share(label, predicted)) : css(now.ink, 0.3 * share(label, predicted));
       context.fillRect(x, y, CELL - 1, CELL - 1);
       if (count) text(String(count), x + CELL / 2, y + CELL / 2, label === predicted ? "bold" : "normal");
     });

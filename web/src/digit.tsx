@@ -131,7 +131,7 @@ export function Digit(props: DigitProps): JSX.Element {
         onBlur={() => setPen({ ...pen, down: false, keys: false })}
       />
       <p class="said" aria-live="polite">
-        {drawing ? (ink.strokes.length ? words.digit.drawn(images.channels) : words.digit.empty) : words.image.told(source, images.indices[source], images.labels[source], images.dataset)}
+        {drawing ? (ink.strokes.length ? words.digit.drawn(images.channels) : words.digit.empty) : words.image.told(source, images.indices[source], images.labels[source])}
       </p>
       <div class="row pick">
         <button type="button" disabled={!among.length} onClick={() => step(-1)} aria-label={words.digit.previous}>‹</button>

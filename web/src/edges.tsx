@@ -18,6 +18,7 @@ const EDGES = 160;
 const LIT = 12;
 const LISTED = 5;
 const NEAR = 6; // pixels
+const AHEAD = 5; // pixels between an edge and a class: a stroke before a digit reads as a minus
 export const SETTLED = 120; // milliseconds without a new image: longer than a frame on a slow machine
 
 /** A number as shown, with all its digits in reach. */
@@ -104,6 +105,9 @@ export function Edges(props: EdgesProps): JSX.Element {
     return { edges: [...all.flat().filter((e) => !own.some((one) => same(one, e))), ...own], own: new Set(own) };
   }, [all, lit?.layer, lit?.unit]);
 
+  /** Whether some edges stand out, over the tiles: all others fade. */
+  const apart = chosen.own.size > 0 || near !== null || picked !== null;
+
   const draw = useRef<() => void>(() => undefined);
   /** Where tiles and classes stand, until one of their blocks changes its size: to ask for it takes longer than to draw. */
   const boxes = useRef<Boxes>({ whole: null, known: new Map() });
@@ -115,7 +119,7 @@ export function Edges(props: EdgesProps): JSX.Element {
       if (own) setAt(along(own.curve, 0.5));
       paint(canvas.current!, section, drawn.current, theme, (edge) => {
         if (edge === near || (picked && same(edge, picked))) return 2;
-        return chosen.own.size ? (chosen.own.has(edge) ? 1 : -1) : 0;
+        return chosen.own.has(edge) ? 1 : apart ? -1 : 0;
       });
     };
     draw.current();
@@ -170,9 +174,9 @@ export function Edges(props: EdgesProps): JSX.Element {
 
   return (
     <>
-      <canvas ref={canvas} class={`edges${lit || near ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
+      <canvas ref={canvas} class={`edges${apart ? " lit" : ""}${stale ? " stale" : ""}`} aria-hidden="true" data-edges={stale ? undefined : chosen.edges.length} data-lit={chosen.own.size} />
       {picked && (
-        <div ref={sum} class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `min(${Math.max(0, at[0] - 130)}px, calc(100% - 17rem))` }}>
+        <div ref={sum} class="edge" role="status" style={{ top: `${at[1] + 10}px`, left: `max(0px, min(${at[0] - 130}px, 100% - 17rem - var(--says)))` }}>
           <button type="button" class="close" aria-label={words.edge.close} onClick={() => update({ edge: null })}>×</button>
           <p>
             <strong>{sourceName(lab.models[network], picked.link, picked.source)} → {unitName(lab.models[network], picked.link.to, picked.unit)}</strong>
@@ -216,19 +220,21 @@ function placed(section: Element, boxes: Boxes, edges: Edge[]): Drawn[] {
   return edges.flatMap((edge) => {
     const [a, b] = [boxed(edge.link.from, edge.source), boxed(edge.link.to, edge.unit)];
     const [from, to] = [whole[edge.link.from], whole[edge.link.to]];
-    return a && b && from?.width && to?.width ? [{ edge, curve: curve(a, b, from, to) }] : [];
+    const ahead = edge.link.to === strips.length ? AHEAD : 0;
+    return a && b && from?.width && to?.width ? [{ edge, curve: curve(a, b, from, to, ahead) }] : [];
   });
 }
 
-function curve(a: DOMRect, b: DOMRect, from: DOMRect, to: DOMRect): Curve {
+/** `ahead`: so many pixels before its end it stops. */
+function curve(a: DOMRect, b: DOMRect, from: DOMRect, to: DOMRect, ahead: number): Curve {
   const [ax, ay, bx, by] = [a.left + a.width / 2, a.top + a.height / 2, b.left + b.width / 2, b.top + b.height / 2];
   if (to.left >= from.right - 1 || to.right <= from.left + 1) {
     const forward = to.left >= from.right - 1;
-    const [start, end] = [forward ? a.right : a.left, forward ? b.left : b.right];
+    const [start, end] = [forward ? a.right : a.left, forward ? b.left - ahead : b.right + ahead];
     return [[start, ay], [(start + end) / 2, ay], [(start + end) / 2, by], [end, by]];
   }
   const forward = to.top >= from.bottom - 1;
-  const [start, end] = [forward ? a.bottom : a.top, forward ? b.top : b.bottom];
+  const [start, end] = [forward ? a.bottom : a.top, forward ? b.top - ahead : b.bottom + ahead];
   return [[ax, start], [ax, (start + end) / 2], [bx, (start + end) / 2], [bx, end]];
 }
 
@@ -319,7 +325,7 @@ export function Wiring({ lab, at, trace }: WiringProps): JSX.Element | null {
           <li key={key}>
             <button type="button" class="link" aria-expanded={open === key} onClick={() => setOpen(open === key ? "" : key)}>
               {unit === at.unit && link === into ? sourceName(model, link, source) : unitName(model, link.to, unit)}
-            </button>{" "}
+            </button>
             <Exact value={value} />
             {open === key && <div class="sum"><Sum trace={trace} link={link} unit={unit} source={source} /></div>}
           </li>

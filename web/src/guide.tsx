@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
+import { revealTiles } from "./choose";
 import { Claims } from "./claims";
 import { NARROW } from "./inspector";
 import { type Lab, useLater } from "./lab";
@@ -94,7 +95,7 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
     const tab = view.selected ? "unit" : view.set ? "set" : state.tab;
     update({ selected: null, changes: [], staged: true, tab: !view.selected && matchMedia(NARROW).matches ? null : tab, ...view }); // a sheet would cover it
     document.querySelector(".networks")!.scrollIntoView();
-    requestAnimationFrame(() => document.querySelector(".tile[aria-pressed=true], .tile.in-set")?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+    revealTiles();
   }
 
   return (
@@ -108,12 +109,13 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
               <input type="radio" name={name} checked={given === i} onChange={() => setGiven(i)} /> {option}
             </label>
           ))}
-        {predict.kind === "number" && (
+        {predict.kind !== "choice" && committed && <p>{mission.named(given!)}</p>}
+        {predict.kind === "number" && !committed && (
           <label>
             {predict.label} <input type="number" min={predict.from} max={predict.to} value={given ?? ""} onInput={(e) => setGiven(within(e.currentTarget.value, predict.from, predict.to))} />
           </label>
         )}
-        {predict.kind === "unit" && <UnitGuess {...{ lab, state, update, predict, given, setGiven }} />}
+        {predict.kind === "unit" && !committed && <UnitGuess {...{ lab, state, update, predict, given, setGiven }} />}
       </fieldset>
       {!committed && (
         <button type="button" class="primary" disabled={given === null} onClick={() => update({ answers: { ...state.answers, [number]: given! } })}>
@@ -130,7 +132,7 @@ function Steps({ mission, number, kept, lab, state, update, onRemoved }: GuidePr
         {outcome && typeof outcome !== "string" && (
           <div class="outcome" data-right={outcome.right}>
             <p>
-              <strong>{outcome.answer}</strong> <Say text={outcome.detail} />
+              <strong>{words.guide.judged(outcome.right, outcome.answer)}</strong> <Say text={outcome.detail} />
             </p>
             {kept.first !== null && kept.first !== answer && <p class="loud">{words.guide.late(mission.named(kept.first))}</p>}
             {outcome.claims.length > 0 && (

@@ -25,19 +25,19 @@ interface ComputedProps extends Pick<InsideProps, "lab" | "state" | "theme"> {
   seen: Map<string, Float32Array>;
 }
 
-/** In the card of a unit: its strongest contributions, and its computation step by step. */
+/** In the card of a unit: its strongest contributions. */
 export function Computed({ lab, at, state, seen }: Omit<ComputedProps, "theme"> & { at: UnitPlace }): JSX.Element | null {
   const { trace } = useTrace(lab, at.network, state, seen);
   if (!linkInto(trace.model, at.layer)) {
     const parts = summedIn(trace.model, at.layer);
     return parts && <p class="quiet">{words.edge.sum(parts.map((layer) => unitName(trace.model, layer, at.unit)))}</p>;
   }
-  return (
-    <>
-      <StepInside lab={lab} state={state} seen={seen} network={at.network} layer={at.layer} unit={at.unit} />
-      <Wiring lab={lab} at={at} trace={trace} />
-    </>
-  );
+  return <Wiring lab={lab} at={at} trace={trace} />;
+}
+
+/** The way to a unit's computation, where it has one. */
+export function StepUnit({ lab, at, state, seen }: Omit<ComputedProps, "theme"> & { at: UnitPlace }): JSX.Element | null {
+  return linkInto(lab.models[at.network], at.layer) && <StepInside lab={lab} state={state} seen={seen} {...at} />;
 }
 
 /** Beside a network's name: the computation of its logits and probabilities. */

@@ -31,7 +31,7 @@ export function lead(find: () => Element | null | undefined): () => void {
   const stop = new AbortController();
   const go = () => {
     const { top } = headings();
-    column.scrollTop += (find()?.getBoundingClientRect().top ?? top) - top;
+    column.scrollTop = Math.floor(column.scrollTop + (find()?.getBoundingClientRect().top ?? top) - top); // a part of a pixel lower, not below the tabs
   };
   const observer = new MutationObserver(go);
   const end = () => {
@@ -104,7 +104,7 @@ export function Inspector({ tabs, tab, about, panels, wait, onTab, onClose }: In
             </button>
           ))}
         </div>
-        {narrow && shown && <button type="button" class="close" aria-label={words.inspector.close} onClick={onClose}>×</button>}
+        {narrow && <button type="button" class="close" aria-label={words.inspector.close} hidden={!shown} onClick={onClose}>×</button>}
       </div>
       {tabs.filter((name) => (name === "unit" ? shown === "unit" : visited.current.has(name))).map((name) => (
         <div key={name} class="panel" role="tabpanel" id={`panel-${name}`} aria-labelledby={`tab-${name}`} hidden={shown !== name} aria-busy={(wait && shown === name) || undefined}>

@@ -50,7 +50,7 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
     <section class="invitation" aria-label={words.invitation.label}>
       <h2>{words.invitation.title}</h2>
       <p>{words.invitation.how}</p>
-      <ul>
+      <ul style={{ "--lines": shown.length }}>
         {blank ? <li>{words.network.blank}</li> : shown.map((i, place) => (
           <li key={i}>
             <Hesitates name={named(lab, i)} p={softmax(unchanged[i].get("logits")!)} changed={state.changes.length > 0} />{" "}
@@ -84,7 +84,7 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
   const taughtBy = taught < 0 ? "" : words.invitation.taught(named(lab, taught));
   const ways: [string, Partial<State> | null][] = [
     [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), isBlank(state) ? null : { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
-    [words.missions.selective.title, selective === null ? null : { tab: "missions", mission: selective }],
+    [words.missions.selective.title, selective === null || !shown.includes(0) ? null : { tab: "missions", mission: selective }],
     ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
     ...(replay ? [[words.invitation.lost(named(lab, replay.network)), { tab: "training", replay }] as [string, Partial<State>]] : []),
     ...(taught < 0 ? [] : [[taughtBy, { tab: "training", ...(asked !== null && { source: asked }) }] as [string, Partial<State>]]),

@@ -6,7 +6,7 @@ import { Update } from "./address";
 import type { Lab } from "./lab";
 import { first, named } from "./networks";
 import { grouped } from "./numbers";
-import { Numbers } from "./parts";
+import { Fold, Numbers } from "./parts";
 import { bothWays, FEW, MOST, settledAt } from "./pair";
 import type { Pair, State } from "./state";
 import { growing, longestOf, ticks } from "./time";
@@ -60,9 +60,9 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
   return (
     <section class="learning" aria-label={words.pair.name(named(lab, network), label, predicted)}>
       <h3>{words.pair.title(label, predicted)}</h3>
-      <p>{sentence}</p>
       <svg
         ref={picture}
+        class="shown"
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         role="img"
         aria-label={sentence}
@@ -92,7 +92,8 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
           </g>
         )}
       </svg>
-      <p class="quiet">{words.pair.rule(label === predicted)}</p>
+      <p>{sentence}</p>
+      <Fold name={`rule.${network}`} summary={words.pair.rule}>{() => <p class="quiet">{words.pair.ruled(label === predicted)}</p>}</Fold>
       <Numbers
         fold={`pair.${network}`}
         name={words.pair.name(words.names.at(named(lab, network), "", steps[here]), label, predicted)}

@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useLater } from "./lab";
+import { short } from "./names";
 import { Say } from "./parts";
 import { type MapProps, Scatter } from "./scatter";
 import type { State } from "./state";
@@ -36,7 +37,7 @@ export function LayerMap(props: MapProps): JSX.Element {
         <label>
           {words.map.layer}
           <select value={place} onChange={(e) => set({ layer: Number(e.currentTarget.value) })}>
-            {model.data.layers.map((name, i) => <option key={name} value={i}>{name.replace(/\.hook_(post|out)$/, "")}</option>)}
+            {model.data.layers.map((name, i) => <option key={name} value={i}>{short(name)}</option>)}
           </select>
         </label>
         <label>
@@ -49,7 +50,7 @@ export function LayerMap(props: MapProps): JSX.Element {
       {!plane && <p class="quiet">{words.map.none}</p>}
       {plane && !scores && <p aria-busy="true">{words.common.running}</p>}
       {plane && scores && own && <Scatter key={`${network} ${place}`} {...props} scores={scores} own={own} predicted={predicted} />}
-      {plane && <p class="quiet"><Say text={words.map.axes(lab.images.count, layer, plane.explained, plane.chance[0])} /></p>}
+      {plane && <p class="quiet"><Say text={words.map.axes(lab.images.count, short(layer), plane.explained, plane.chance[0])} /></p>}
     </>
   );
   return (

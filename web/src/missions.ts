@@ -45,13 +45,21 @@ const FEWEST = 10;
 
 /** The place of the mission about the most selective unit; null where it can't be asked. */
 export function selectiveAt(lab: Lab): number | null {
-  const at = lab.models[0].data.missions.findIndex(({ kind }) => kind === "selective");
+  const at = offered(lab).findIndex(({ kind }) => kind === "selective");
   return at < 0 ? null : at;
+}
+
+/** Those of one unit: not where no claim about that unit is shown, so that its lead may be chance. */
+function offered(lab: Lab): MissionData[] {
+  return lab.models[0].data.missions.filter((data) => {
+    const claims = claimsOf(lab, data);
+    return data.kind === "selective" || !claims.length || claims.some(({ verdict }) => verdict === "shown");
+  });
 }
 
 /** The missions that this page's networks can carry. */
 export function missions(lab: Lab): Mission[] {
-  const asked = lab.models[0].data.missions.map((data) => (data.kind === "selective" ? selective(lab, data) : ofOneUnit(lab, data)));
+  const asked = offered(lab).map((data) => (data.kind === "selective" ? selective(lab, data) : ofOneUnit(lab, data)));
   return [...asked, together(lab), sparing(lab)].flatMap((mission) => (mission ? { ...mission, named: (given) => named(mission.predict, given) } : []));
 }
 
@@ -78,7 +86,7 @@ function ofOneUnit(lab: Lab, data: MissionData & { kind: "lost" | "confused" }):
     predict: { kind: "unit", network: 0, layer },
     experiment: async (given) => ({
       right: given === unit,
-      answer: words.missions.isUnit(unit, given),
+      answer: words.missions.isUnit(unit),
       detail: [
         said.detail(unit, without(unit), images, data.classes, before),
         given === unit ? "" : words.missions.without(given, without(given)),
@@ -107,7 +115,7 @@ function selective(lab: Lab, data: MissionData & { kind: "selective" }): Asked {
     predict: { kind: "choice", options: [...said.options] },
     experiment: async (given) => ({
       right: given === answer,
-      answer: said.answer(given === answer, rank, units.length),
+      answer: said.answer(rank, units.length),
       detail: said.detail(unit, selectivity[own], loss[own]),
       head: [...said.head],
       rows: ranked.map((i) => [units[i], loss[i], selectivity[i]]),

@@ -3,7 +3,7 @@
 import { Component, type JSX, type RefObject } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { called, nameOf } from "./classes";
-import { lowering, pValue, probability } from "./chance";
+import { changing, pValue, probability } from "./chance";
 import { NetworkClaims } from "./claims";
 import { Confusion } from "./confusion";
 import { PairOverTime } from "./learning";
@@ -15,14 +15,14 @@ import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
 import { named } from "./networks";
-import { number, points } from "./numbers";
+import { number, points, signed } from "./numbers";
 import { Hint, Numbers, Say, useMedia } from "./parts";
 import { type ChangeItem, isBlank, same, type State, type UnitPlace } from "./state";
 import { Strip } from "./strip";
 import { unweighted } from "./sums";
 import { CurveNumbers } from "./time";
 import type { Theme } from "./theme";
-import { words } from "./words";
+import { type Prediction, words } from "./words";
 
 export interface NetworkProps {
   lab: Lab;
@@ -97,7 +97,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
         <h2>
           {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
-        <Was before={mine.length ? unchanged.get("logits")! : null} now={seen.get("logits")!} blank={isBlank(state)} />
+        <Was before={mine.length ? predicted(unchanged.get("logits")!) : null} now={predicted(seen.get("logits")!)} blank={isBlank(state)} added={props.added} />
         {!isBlank(state) && <ComputedClass lab={lab} network={network} state={state} seen={seen} />}
       </div>
       {cost}
@@ -115,6 +115,22 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
   );
 }
 
+/** A network's confusion matrix, with the chosen cell over training. */
+export function NetworkMatrix({ lab, network, state, effect }: { lab: Lab; network: number; state: State; effect: Judged }): JSX.Element {
+  const { value } = effect;
+  const { name } = lab.models[network].data;
+  return (
+    <section class="matrix" aria-label={words.confusion.name(named(lab, network))} aria-busy={effect.stale || undefined}>
+      <h2>{named(lab, network)} {value && <small>{words.effect.all(lab.images.count)}: {number(100 * value.after.accuracy, 1)}%</small>}</h2>
+      {value ? (
+        <Confusion network={network} name={words.names.at(name, "", lab.step(network, state.frame))} now={value.after} before={value.before} changes={value.mine.length} told={measured(effect)} pair={state.pair}>
+          {state.pair && <PairOverTime lab={lab} network={network} state={state} pair={state.pair} />}
+        </Confusion>
+      ) : <p aria-busy="true">{words.common.running}</p>}
+    </section>
+  );
+}
+
 /** What lies behind a network's accuracy, the numbers of what is drawn, and its claims. */
 export function NetworkDetails(props: { lab: Lab; network: number; state: State; seen: Map<string, Float32Array>; unchanged: Map<string, Float32Array>; effect: Judged }): JSX.Element {
   const { lab, network, state, effect } = props;
@@ -124,8 +140,7 @@ export function NetworkDetails(props: { lab: Lab; network: number; state: State;
     <section class="details" aria-label={words.network.details(name)}>
       <h2>{name}</h2>
       <EffectInWords lab={lab} state={state} effect={effect} seen={props.seen} unchanged={props.unchanged} />
-      {effect.value && <Breakdown network={network} effect={effect.value} told={measured(effect)} name={words.names.at(name, "", lab.step(network, state.frame))} pair={state.pair} />}
-      {state.pair && <PairOverTime lab={lab} network={network} state={state} pair={state.pair} />}
+      {effect.value && <Breakdown network={network} effect={effect.value} name={words.names.at(name, "", lab.step(network, state.frame))} />}
       <CurveNumbers lab={lab} network={network} frame={state.frame} />
       <Drawn {...props} />
       <NetworkClaims lab={lab} network={network} />
@@ -195,7 +210,7 @@ function Layer(props: NetworkProps & { layer: string; place: number; fitted: Fit
   return (
     <div class="layer" data-layer={place}>
       <h3>
-        {short(layer)} <small class="range">{scale.both ? `±${number(scale.top)}` : words.network.range(number(scale.top))}</small>
+        {short(layer)} <small class="range" title={words.network.ranged}>{scale.both ? `±${number(scale.top)}` : words.network.range(number(scale.top))}</small>
         <small class="kind">{words.network.units(count, each > 1 ? shape.slice(1) : null)}</small>
       </h3>
       <Strip
@@ -219,30 +234,35 @@ function Layer(props: NetworkProps & { layer: string; place: number; fitted: Fit
 }
 
 /** The prediction with and without the changes, also where a sheet covers the bars; or why it means nothing. */
-function Was({ before, now, blank }: { before: Float32Array | null; now: Float32Array; blank: boolean }): JSX.Element {
-  return <p class="was">{blank ? words.network.blankBars : before && words.network.was(predicted(now), predicted(before))}</p>;
+function Was({ before, now, blank, added }: { before: Prediction | null; now: Prediction; blank: boolean; added: Float32Array | null }): JSX.Element {
+  return <p class={before && before[0] !== now[0] && !added ? "was flipped" : "was"}>{added ? words.network.added(Math.max(...added.map(Math.abs))) : blank ? words.network.blankBars : before && words.network.was(now, before)}</p>;
 }
 
 /** The predicted class and its probability. */
-function predicted(logits: Float32Array): [number, string] {
+function predicted(logits: Float32Array): Prediction {
   const p = softmax(logits);
-  return [highest(p), number(p[highest(p)], 3)];
+  return [highest(p), p[highest(p)]];
+}
+
+/** What the changes do to the prediction for the image shown. */
+export function Here({ name, seen, unchanged }: { name: string; seen: Map<string, Float32Array>; unchanged: Map<string, Float32Array> }): JSX.Element {
+  return <p class="here">{words.effect.here(name, predicted(seen.get("logits")!), predicted(unchanged.get("logits")!))}</p>;
 }
 
 function Predicts({ lab, network, seen, unchanged, added, changed, blank }: NetworkProps & { changed: boolean; blank: boolean }): JSX.Element {
   const logits = seen.get("logits")!;
   const [now, before] = [softmax(logits), softmax(unchanged.get("logits")!)];
-  const best = highest(logits);
+  const [best, was] = [highest(logits), highest(before)];
   const most = added ? Math.max(...added.map(Math.abs), 1e-9) : 1;
   const share = (value: number) => value.toFixed(3); // equal text changes no style
   return (
     <div class="says">
-      <p class="verdict">
-        {words.network.predicts} {blank ? words.network.nothing : <strong>{called(best)}</strong>}
+      <p class={!blank && was !== best ? "verdict flipped" : "verdict"}>
+        {words.network.predicts} {blank ? words.network.nothing : <strong>{called(best)}</strong>}{!blank && was !== best && <>, {words.network.before(was)}</>}
       </p>
-      <div class="bars" role="img" aria-label={blank ? words.network.blankBars : words.network.classes(lab.models[network].data.name, best, number(now[best], 3))}>
+      <div class="bars" role="img" aria-label={blank ? words.network.blankBars : words.network.classes(lab.models[network].data.name, best, now[best])}>
         {Array.from(now, (p, label) => (
-          <Bar key={label} label={label} best={!blank && label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
+          <Bar key={label} label={label} best={!blank && label === best} faint={p < FAINT} p={share(p)} was={share(before[label])} changed={changed && share(p) !== share(before[label])} added={added && share(added[label] / most / 2)} value={number(p, 3)} />
         ))}
       </div>
     </div>
@@ -299,7 +319,7 @@ export function paired(before: Answers, after: Answers, labels: number[]): { dro
 
 /** By how much an accuracy changes, with half of its interval. */
 function Size({ drop, half }: { drop: number; half: number }): JSX.Element {
-  return <strong>{number(100 * Math.abs(drop), 1)} <Hint text={words.effect.half}>± {number(100 * half, 1)}</Hint></strong>;
+  return <strong>{signed(-100 * drop, 1)} <Hint text={words.effect.half}>± {number(100 * half, 1)}</Hint></strong>;
 }
 
 /** One line: the accuracy on all images, what the changes do to it, and what random units do. */
@@ -313,8 +333,8 @@ function Cost({ effect: { value: effect, stale, drops }, lab, state }: { effect:
       {words.effect.all(count)}: <strong class="accuracy">{number(100 * after.accuracy, 1)}%</strong>
       {mine.length > 0 && (
         <>
-          <Say text={words.effect.brieflyFalls(drop)} size={<Size drop={drop} half={half} />} />{" "}
-          <span class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={!choseByEffect(state, mine)} brief /></span>
+          <Say text={words.effect.briefly} size={<Size drop={drop} half={half} />} />{" "}
+          <span class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={mine.length === 1 && !state.set.some((at) => same(at, mine[0]))} brief /></span>
         </>
       )}
       <span class="updating">{stale && words.common.updating}</span>
@@ -327,14 +347,13 @@ export function EffectInWords({ lab, state, effect: { value: effect, stale, drop
   if (!effect) return <p aria-busy="true">{words.common.running}</p>;
   const { mine, before, after } = effect;
   const { drop, half, lost, won } = paired(before, after, lab.images.labels);
-  const said = [seen, unchanged].map((all) => predicted(all.get("logits")!));
   return (
     <div class="effect" aria-busy={stale || undefined}>
-      {mine.length > 0 && !isBlank(state) && <p>{words.effect.here(said[0], said[1])}</p>}
+      {mine.length > 0 && !isBlank(state) && <Here name={named(lab, mine[0].network)} seen={seen} unchanged={unchanged} />}
       <p>
         {words.effect.all(lab.images.count)}: <strong>{number(100 * after.accuracy, 1)}%</strong>{!mine.length && `. ${words.effect.none}`}
         {mine.length > 0 && (
-          <Say text={words.effect.inFull(before.accuracy, mine.length, drop, lost, won)} size={<Size drop={drop} half={half} />} />
+          <Say text={words.effect.inFull(before.accuracy, mine.length, lost, won)} size={<Size drop={drop} half={half} />} />
         )}
       </p>
       {mine.length > 0 && <p class="chance"><Random drop={drop} drops={drops} draws={lab.draws(mine)} others={lab.others(mine)} one={mine.length === 1} tested={!choseByEffect(state, mine)} /></p>}
@@ -345,11 +364,11 @@ export function EffectInWords({ lab, state, effect: { value: effect, stale, drop
 /** What the changes do to the accuracy, with its null, for a picture's caption. */
 function measured({ value, drops }: Judged): string {
   if (!value?.mine.length) return "";
-  return ` ${words.effect.caption(value.after.predicted.length, value.before.accuracy, value.after.accuracy, drops.length ? lowering(drops) : null, drops.length)}`;
+  return ` ${words.effect.caption(value.after.predicted.length, value.before.accuracy, value.after.accuracy, drops.length ? changing(drops) : null, drops.length)}`;
 }
 
 /** What lies behind an accuracy, folded. */
-function Breakdown({ network, effect, told, name, pair }: { network: number; effect: Effect; told: string; name: string; pair: State["pair"] }): JSX.Element {
+function Breakdown({ network, effect, name }: { network: number; effect: Effect; name: string }): JSX.Element {
   const { mine, before, after } = effect;
   return (
     <div class="breakdown">
@@ -367,7 +386,6 @@ function Breakdown({ network, effect, told, name, pair }: { network: number; eff
           ...(mine.length ? [100 * before.byClass[label], 100 * (share - before.byClass[label])] : []),
         ])}
       />
-      <Confusion network={network} name={name} now={after} before={before} changes={mine.length} told={told} pair={pair} />
     </div>
   );
 }
@@ -384,7 +402,6 @@ function Random({ drop, drops, draws, others, one, tested, brief = false }: { dr
   if (!draws) return <>{few(others)}</>;
   if (drops.length < draws) return <>{drawing(drops.length, draws)}</>;
   const p = pValue(drop, drops);
-  const [does, range] = lowering(drops);
-  const told = brief ? words.effect.brief(does, one, tested) : words.effect.chance(does, one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5, tested);
-  return <Say text={told} range={<span class="null-band">{range}</span>} p={<span class="odds"><Hint text={words.p.gloss}>{probability(p, draws)}</Hint></span>} />;
+  const told = brief ? words.effect.brief(one, tested) : words.effect.chance(one ? (draws === others ? "each" : "one") : "many", draws, p * (1 + draws) < 1.5, tested);
+  return <Say text={told} range={<span class="null-band">{changing(drops)}</span>} p={<span class="odds"><Hint text={words.p.gloss}>{probability(p, draws)}</Hint></span>} />;
 }

@@ -8,8 +8,14 @@ export function number(value: number | null | undefined, digits?: number): strin
   return (/^-0\.?0*$/.test(text) ? text.slice(1) : text).replace("-", "−");
 }
 
+/** A number with its sign, also above 0. */
+export function signed(value: number, digits?: number): string {
+  const text = number(value, digits);
+  return value > 0 && Number(text) ? `+${text}` : text;
+}
+
 export function points(share: number): string {
-  return `${share > 0 ? "+" : ""}${number(100 * share, 1)}`;
+  return signed(100 * share, 1);
 }
 
 const grouping = new Intl.NumberFormat("en"); // made once: each one takes longer than a tile takes to draw

@@ -135,7 +135,7 @@ export function Scatter({ lab, state, theme, scores, own, predicted, onLook: onW
       if (px < 0 || py < 0 || px > width || py > height) continue;
       if (close) context.drawImage(painted(lab.image(i), images.rows, images.cols, inked(theme, images.channels)), px - side / 2, py - side / 2, side, side);
       if (color === "error") {
-        context.fillStyle = wrong ? css(theme.positive) : css(theme.quiet);
+        context.fillStyle = css(wrong ? theme.ink : theme.quiet);
         context.fillText(wrong ? `×${images.labels[i]}` : "·", px, py);
         continue;
       }

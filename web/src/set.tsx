@@ -1,19 +1,22 @@
 // The set of units: how it is chosen, what is done to it at once, and the effect of that beside random sets.
 
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useContext, useMemo, useRef, useState } from "preact/hooks";
 import { classOf } from "./classes";
 import { Actions } from "./actions";
 import { Update } from "./address";
+import { revealTiles } from "./choose";
 import { nullBand, probability, pValue, shown } from "./chance";
 import { Compared } from "./compare";
 import { useTrace } from "./edges";
-import { DRAWS, type Lab } from "./lab";
+import type { Lab } from "./lab";
+import { Here } from "./network";
 import { short } from "./names";
+import { named } from "./networks";
 import { grouped, number } from "./numbers";
-import { Hint, OnNull, rounded, Say } from "./parts";
+import { Fold, Hint, OnNull, rounded, Say } from "./parts";
 import { allUnits, changesOf, ordered, preferredClass, searched, type SetEffect, toggled, useSetEffect, type Values, valuesOf } from "./sets";
-import { type ChangeItem, type Order, ORDERS, same, type State, type UnitPlace } from "./state";
+import { type ChangeItem, isBlank, type Order, ORDERS, same, type State, type UnitPlace } from "./state";
 import type { Theme } from "./theme";
 import { words } from "./words";
 
@@ -29,8 +32,8 @@ export interface SetProps {
   onSelect: (at: UnitPlace) => void;
 }
 
-export function SetPanel(props: SetProps): JSX.Element {
-  const { lab, state } = props;
+export function SetPanel({ children, ...props }: SetProps & { children: ComponentChildren }): JSX.Element {
+  const { lab, state, seen, unchanged } = props;
   const { set } = state;
   const update = useContext(Update);
   return (
@@ -39,34 +42,44 @@ export function SetPanel(props: SetProps): JSX.Element {
         <h2>{set.length ? words.sets.holds(set.length) : words.sets.empty}</h2>
         {set.length > 0 && <button type="button" aria-keyshortcuts="Escape" onClick={() => update({ set: [], setBy: null })}>{words.sets.clear}</button>}
       </div>
-      {set.length ? <p class="members">{members(lab, set)}</p> : <p class="quiet">{words.sets.how}</p>}
+      {set.length ? <Members lab={lab} set={set} /> : <p class="quiet">{words.sets.how}</p>}
       {set.length > 0 && (
         <Actions lab={lab} units={set} state={state} name={words.sets.these(set.length)}>
-          {lab.models.map((_, network) => <Result key={network} lab={lab} network={network} state={state} />)}
+          {lab.models.map((_, network) => <Result key={network} lab={lab} network={network} state={state} seen={seen[network]} unchanged={unchanged[network]} />)}
         </Actions>
       )}
-      <Units {...props} />
+      {children}
       <Compared {...props} />
+      <Units {...props} />
     </section>
   );
 }
 
-function members(lab: Lab, set: UnitPlace[]): string {
-  const found = new Map<string, number[]>();
+const FEW = 16; // more members than these are listed folded
+
+function Members({ lab, set }: { lab: Lab; set: UnitPlace[] }): JSX.Element {
+  const found = new Map<string, { of: number; units: number[] }>();
   for (const at of set) {
-    const name = `${lab.models[at.network].data.name} ${short(lab.layer(at.network, at.layer))}`;
-    found.set(name, [...(found.get(name) ?? []), at.unit]);
+    const layer = lab.layer(at.network, at.layer);
+    const name = `${lab.models[at.network].data.name} ${short(layer)}`;
+    found.set(name, { of: lab.models[at.network].units(layer).count, units: [...(found.get(name)?.units ?? []), at.unit] });
   }
-  return [...found].map(([name, units]) => `${name}: ${units.sort((a, b) => a - b).join(", ")}`).join("; ");
+  const all = [...found];
+  const list = <p class="members">{all.map(([name, { units }]) => `${name}: ${units.sort((a, b) => a - b).join(", ")}`).join("; ")}</p>;
+  return set.length > FEW ? <Fold name="members" summary={all.map(([name, { of, units }]) => words.sets.all(units.length, of, name)).join("; ")}>{() => list}</Fold> : list;
 }
 
 /** What the changes to a network's units of the set do to its loss, with verdict and null. */
-function Result({ lab, network, state }: { lab: Lab; network: number; state: State }): JSX.Element | null {
+function Result({ lab, network, state, seen, unchanged }: { lab: Lab; network: number; state: State; seen: Map<string, Float32Array>; unchanged: Map<string, Float32Array> }): JSX.Element | null {
   const items = changesOf(state, network);
   const { value: effect, stale } = useSetEffect(lab, network, lab.snapshot(network, state.frame), items);
   if (!items.length) return null;
-  if (!effect) return <p aria-busy="true">{words.common.running}</p>;
-  return <Verdict lab={lab} network={network} effect={effect} stale={stale} byEffect={state.setBy === "effect"} />;
+  return (
+    <>
+      {!isBlank(state) && <Here name={named(lab, network)} seen={seen} unchanged={unchanged} />}
+      {effect ? <Verdict lab={lab} network={network} effect={effect} stale={stale} byEffect={state.setBy === "effect"} /> : <p aria-busy="true">{words.common.running}</p>}
+    </>
+  );
 }
 
 function Verdict({ lab, network, effect, stale, byEffect }: { lab: Lab; network: number; effect: SetEffect; stale: boolean; byEffect: boolean }): JSX.Element {
@@ -95,7 +108,7 @@ function Verdict({ lab, network, effect, stale, byEffect }: { lab: Lab; network:
       <p class="quiet">
         {!wanted ? words.sets.none(others) : !done ? words.sets.drawing(draws.length, wanted) : (
           <Say
-            text={words.sets.null(wanted, items.length, DRAWS)}
+            text={words.sets.null(wanted, items.length)}
             band={<span class="null-band">{number(low, EFFECT)} {words.sets.to} {number(high, EFFECT)}</span>}
             p={verdict === "description" ? words.sets.noTest : <span class="odds"><Hint text={words.p.glossLoss}>{probability(p, wanted)}</Hint></span>}
             n={grouped(lab.images.count)}
@@ -131,6 +144,10 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
   const all = ordered(lab.models[network].units(lab.layer(network, layer)).count, order, values(state.list)).map((unit) => ({ network, layer, unit }));
   const rows = text.trim() ? searched(lab, text) : all;
   const count = Math.min(first, inLayer(all).length);
+  function take(set: UnitPlace[], setBy: Order | null): void {
+    update({ set, setBy });
+    revealTiles();
+  }
   const table = useMemo(
     () => (
       <table class="units">
@@ -185,7 +202,7 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
             {lab.models.map((model, i) => model.data.layers.map((name, k) => <option key={`${i}.${k}`} value={`${i}.${k}`}>{model.data.name} {short(name)}</option>))}
           </select>
         </label>
-        <button type="button" class={state.set.length ? "" : "primary"} onClick={() => update({ set: all.slice(0, count), setBy: order })}>{words.sets.select(count)}</button>
+        <button type="button" class={state.set.length ? "" : "primary"} onClick={() => take(all.slice(0, count), order)}>{words.sets.select(count)}</button>
       </div>
       <div class="row">
         <label class="search">{words.sets.search} <input type="search" id="search" placeholder={words.sets.example(Math.min(3, lab.images.classes - 1))} value={text} onInput={(e) => setText(e.currentTarget.value)} onKeyDown={(e) => {
@@ -193,10 +210,10 @@ function Units({ lab, state, unchanged, onSelect }: SetProps): JSX.Element {
           e.preventDefault(); // the set stays
           setText("");
         }} /></label>
-        {text.trim() && <button type="button" disabled={!rows.length} onClick={() => update({ set: rows, setBy: null })}>{words.sets.select(rows.length)}</button>}
+        {text.trim() && rows.length > 0 && <button type="button" onClick={() => take(rows, null)}>{words.sets.select(rows.length)}</button>}
       </div>
       <small aria-live="polite">{text.trim() ? words.sets.found(rows.length, allUnits(lab).length) : ""}</small>
-      <div class="scroll" tabIndex={0} role="group" aria-label={words.sets.list}>{table}</div>
+      {rows.length > 0 && <div class="scroll" tabIndex={0} role="group" aria-label={words.sets.list}>{table}</div>}
       <p class="quiet"><Say text={words.sets.columns} /></p>
     </>
   );

@@ -264,6 +264,14 @@ export function fromHash(hash: string, start: State, bounds: Bounds): State {
   return state;
 }
 
+/** Whether parts of an address did not fit this page, so that they were left out. */
+export function misfits(hash: string, { selected, inside, edge, pair, mission, changes, set, pins, source, frame }: State): boolean {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const lost = Object.entries({ s: selected, x: inside, e: edge, k: pair, q: mission }).some(([key, value]) => given.get(key) && value === null);
+  const fewer = Object.entries({ c: changes, u: set, p: pins }).some(([key, value]) => given.get(key) && !value.length);
+  return lost || fewer || Object.entries({ i: source, t: frame }).some(([key, value]) => given.get(key) && Number(given.get(key)) !== value && !given.has("d"));
+}
+
 function unitPlace(text: string, bounds: Bounds): UnitPlace | null {
   const match = /^(\d+)\.(\d+)\.(\d+)$/.exec(text);
   if (!match) return null;

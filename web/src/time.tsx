@@ -79,12 +79,7 @@ export function Time(props: TimeProps): JSX.Element {
       </div>
       <Plot {...props} />
       <ul class="legend">
-        {shown.map((network, i) => (
-          <li key={network}>
-            <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>{" "}
- {named(lab, network)} <small>{words.time.at(lab.step(network, frame))}</small>
-          </li>
-        ))}
+        <Lines lab={lab} shown={shown} frame={frame} />
         {(["accuracy", "loss"] as const).map((name) => (
           <li key={name} class={name}>
             <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" /></svg> {words.time[name]}
@@ -94,6 +89,25 @@ export function Time(props: TimeProps): JSX.Element {
       {room && replaysOf(lab).length > 0 && <Second lab={lab} at={props.replay} frame={frame} left={LEFT} right={RIGHT} along={(step) => along(step) / along(end)} />}
     </section>
   );
+}
+
+/** By network, how its curves are dashed, and its step. */
+function Lines({ lab, shown, frame }: Pick<TimeProps, "lab" | "shown" | "frame">): JSX.Element {
+  return (
+    <>
+      {shown.map((network, i) => (
+        <li key={network}>
+          <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>{" "}
+          {named(lab, network)} <small>{words.time.at(lab.step(network, frame))}</small>
+        </li>
+      ))}
+    </>
+  );
+}
+
+/** The same where there is no room beside the curves. */
+export function Legend(props: Pick<TimeProps, "lab" | "shown" | "frame">): JSX.Element {
+  return <ul class="legend below"><Lines {...props} /></ul>;
 }
 
 /** The last step on the axis: a replay may go on after the original's end. */
@@ -149,7 +163,7 @@ function Plot({ lab, shown, frame, theme, onFrame, replay }: TimeProps): JSX.Ele
       axes: [
         { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(end), filter: (_: uPlot, all: number[]) => all } : {}), values: (own, all) => spaced(all, (step) => own.valToPos(step, "x")).map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
         { ...axis, scale: "accuracy", size: ROOM, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
-        { ...axis, scale: "loss", side: 1, size: SIDE, gap: 9, splits: () => [most], values: (_, all) => all.map(words.time.nats) },
+        { ...axis, scale: "loss", side: 1, size: SIDE, gap: 9, splits: () => [0, most], values: (_, all) => all.map((loss) => (loss ? words.time.nats(loss) : "0")) },
       ],
       series: [{}, ...shown.flatMap((_, i) => [line(css(theme.quiet), "loss", i), line(css(theme.ink), "accuracy", i)])],
       hooks: { draw: [(own) => mark(own)] },

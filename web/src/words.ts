@@ -13,16 +13,19 @@ const percent = (share: number, digits?: number) => `${number(100 * share, digit
 const lossBy = (size: number) => (size < 0.0005 ? "less than 0.001" : number(size, 3));
 
 const dot = (each: string, n: number) => `${each} is multiplied by its weight; the [dot product] is the sum of all ${n} products.`;
+/** A probability: three decimals, or a bound where these would say 0 or 1. */
+const chance = (p: number) => (p < 0.0005 ? "p < 0.001" : p > 0.9995 ? "p > 0.999" : `p = ${number(p, 3)}`);
+/** A class and its probability. */
+export type Prediction = [number, number];
 /** A unit of a fully connected layer, or a convolution's channel. */
 export type Kind = "unit" | "channel";
 const changed = { zero: "ablated", scale: "scaled", clamp: "clamped", patch: "patched" };
-const falls = (drop: number) => (drop < 0 ? "rises" : drop > 0 ? "falls" : "changes");
+const logits = "the logits";
+const reads = (reader: string) => `${reader} ${reader === logits ? "read" : "reads"}`;
 const chosenByIt = "The units were chosen by their effect on these images, so the comparison is no test.";
 const these = (n: number) => (n === 1 ? "this unit" : `these ${count(n, "unit")}`);
 /** Of claims: in how many the data show an effect. */
 const verdicts = (shown: number, all: number) => `the verdict is “shown” for ${shown === all ? (all > 1 ? "all" : "it") : shown || "none"}`;
-/** What random units do to an accuracy: without a sign a fall or a rise, with signs both. */
-export type Does = "lower" | "raise" | "change";
 const doing = { zero: "ablating", scale: "scaling", clamp: "clamping", patch: "patching", several: "changing" };
 
 const english = {
@@ -70,6 +73,7 @@ const english = {
   share: {
     link: "Copy link",
     linked: (online: boolean, guesses: boolean) => `Link copied. It opens this view${guesses ? ", without your predictions" : ""}${online ? "." : ", on this computer; to others send this file, and what follows # in the link."}`,
+    misfits: "Parts of this link do not fit this page; they are left out.",
     copied: "Copied.",
     blocked: "This browser blocks copying. Copy the selected text:",
   },
@@ -80,7 +84,7 @@ const english = {
     predicted: (label: number) => `predicted ${called(label)}`,
     down: "true class",
     across: "predicted class",
-    caption: (before: boolean) => `True class (rows) against predicted class (columns): images${before ? ", and how many more or fewer than before" : ""}. Choose a cell, by a click or by arrow keys and Enter, to see it over training.`,
+    caption: (before: boolean) => `Rows: true class. Columns: predicted class.${before ? " Small: the change." : ""} Click a cell, or use arrow keys and Enter, to see it over training.`,
     cell: (label: number, predicted: number, n: number) => `class ${called(label)} predicted as ${called(predicted)}: ${count(n, "image")}`,
     saved: (title: string, images: number, accuracy: number, chance: number, changes: number) =>
       `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
@@ -108,7 +112,8 @@ const english = {
     from: (bound: string, step: number) => `${bound} from step ${grouped(step)} on`,
     last: (bound: string, step: number) => `${bound} only at the last snapshot, step ${grouped(step)}`,
     of: (n: number, size: number) => `${grouped(n)} of ${grouped(size)}`,
-    rule: (own: boolean) => `Share of ${own ? "the" : "each"} class's images (up) against training steps (across). Dotted: the bound, ${own ? "half of the class's images, rounded up" : "5% of a class's images, rounded down"}, and the step from which it holds at all snapshots of this page${own ? "" : ", both ways"}. Recorded weights, without changes. Click the picture, or a row below, to go to a snapshot.`,
+    rule: "How to read it",
+    ruled: (own: boolean) => `Share of ${own ? "the" : "each"} class's images (up) against training steps (across). Dotted: the bound, ${own ? "half of the class's images, rounded up" : "5% of a class's images, rounded down"}, and the step from which it holds at all snapshots of this page${own ? "" : ", both ways"}. Recorded weights, without changes. Click the picture, or a row below, to go to a snapshot.`,
     name: (network: string, label: number, predicted: number) => `${network} class ${called(label)} predicted as ${called(predicted)} over training`,
     head: (pairs: Pair[]) => ["step", ...pairs.map(({ label, predicted }) => `class ${called(label)} predicted as ${called(predicted)}`)],
   },
@@ -119,7 +124,8 @@ const english = {
     mistakes: "Correct or misclassified",
     any: "correct or not",
     by: (network: string) => `misclassified by ${network}`,
-    found: (n: number) => (n ? count(n, "image") : "No images match. Choose another class or network."),
+    found: (n: number) => (n ? count(n, "image") : "No images"),
+    some: (n: number) => `Filter images: ${count(n, "image")}`,
   },
   top: {
     title: "Ablate a unit",
@@ -146,27 +152,30 @@ const english = {
     numbers: (layer: string) => `The numbers: ${layer}`,
     probabilities: "The numbers: probabilities",
     range: (top: string) => `0 to ${top}`,
+    ranged: "The range of activations that the colors span",
     units: (n: number, map: number[] | null, channels = map !== null) => `${count(n, channels ? "channel" : "unit")}${map ? ` of ${map.join(" × ")}` : ""}`,
     strip: (name: string, layer: string, units: string) => `${name} ${layer}: ${units}, arrow keys move between them`,
     blank: "Nothing is drawn, so nothing is predicted.",
-    blankBars: "Nothing is drawn, so nothing is predicted. Bars: the output for an empty image.",
+    blankBars: "Nothing is drawn. Bars: the output for an empty image.",
     nothing: "nothing",
-    was: ([now, p]: [number, string], [was, before]: [number, string]) => `Now ${called(now)} (p = ${p}); unchanged, ${called(was)} (p = ${before}).`,
+    was: ([now, p]: Prediction, [was, before]: Prediction) => `Now ${called(now)} (${chance(p)}), before the change ${called(was)} (${chance(before)}).`,
     about: (image: string, step: number, changes: string) => `${image}; step ${grouped(step)}${changes && `; changed: ${changes}`}.`,
     caption: (network: string, layer: string, n: number, channels: boolean, low: number, high: number, about: string) =>
       `${network} ${layer}: ${count(n, channels ? "channel" : "unit")}, ${number(low)} to ${number(high)}. ${about}`,
     head: { unit: ["unit", "activation"], channel: ["channel", "mean over the map", "highest"], class: ["class", "probability", "logit", "unchanged"] },
     probabilitiesOf: (network: string, step: number) => `${network} step ${step} probabilities`,
     predicts: "Predicts",
-    classes: (name: string, best: number, p: string) => `${name}: probabilities of the classes. ${called(best)}: ${p}`,
+    added: (most: number) => `Small bars: its contribution to each logit, ±${number(most)}.`,
+    before: (label: number) => `was ${called(label)}`,
+    classes: (name: string, best: number, p: number) => `${name}: probabilities of the classes. ${called(best)}: ${chance(p)}`,
   },
   effect: {
     all: (n: number) => `Accuracy on ${grouped(n)} images`,
     none: "No changes.",
-    here: ([now, p]: [number, string], [was, before]: [number, string]) => `On this image it now predicts ${called(now)} (p = ${p}); unchanged, ${called(was)} (p = ${before}).`,
-    brieflyFalls: (drop: number) => `, ${falls(drop)} by {size} [points].`,
-    inFull: (before: number, n: number, drop: number, lost: number, won: number) =>
-      `; ${percent(before, 1)} before: with ${n === 1 ? "this change" : `these ${n} changes`} it ${falls(drop)} by {size} [points] (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
+    here: (network: string, [now, p]: Prediction, [was, before]: Prediction) => (now === was ? `On this image ${network} still predicts ${called(now)} (${chance(p)}, before ${chance(before)}).` : `On this image ${network} now predicts ${called(now)} (${chance(p)}), before the change ${called(was)} (${chance(before)}).`),
+    briefly: ", {size} [points];",
+    inFull: (before: number, n: number, lost: number, won: number) =>
+      `, ${percent(before, 1)} before: {size} [points] with ${n === 1 ? "this change" : `these ${n} changes`} (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
     half: "Half of the 95% interval over images: on another sample of as many images, the change would usually differ from this one by less.",
     byClass: "By class",
     byClassOf: (name: string) => `${name} accuracy by class`,
@@ -175,12 +184,12 @@ const english = {
     noNull: "No other set of this size exists, so there is no null.",
     few: (others: number) => `Only ${count(others, "other set")} of this size exist${others > 1 ? "" : "s"}: too few for a null.`,
     drawing: (n: number, all: number) => `Random units instead: ${n} of ${all} draws …`,
-    brief: (does: Does, one: boolean, tested: boolean) => `[random units|${one ? `A random unit ${does}s` : `Random units ${does}`}] it by {range}${tested ? ", {p}" : " points"}.`,
-    chance: (does: Does, who: "each" | "one" | "many", draws: number, least: boolean, tested: boolean) =>
-      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? `their place ${does}` : `its place ${does}s`} it by {range} points (${count(draws, "draw")}). ${tested ? `A drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.` : chosenByIt}`,
-    check: "The accuracy above is a quick check, apart from the claims, which test the loss.",
-    caption: (n: number, before: number, after: number, random: [Does, string] | null, draws: number) =>
-      `Accuracy on ${grouped(n)} images: ${number(100 * before, 1)}% before, ${number(100 * after, 1)}% after.${random ? ` Null: random units in their place ${random[0]} it by ${random[1]} points (${draws} draws).` : ""}`,
+    brief: (one: boolean, tested: boolean) => `[random units|${one ? "a random unit" : "random units"}]: {range}${tested ? ", {p}" : ""}.`,
+    chance: (who: "each" | "one" | "many", draws: number, least: boolean, tested: boolean) =>
+      `[random units|${{ each: `Each of the ${draws} other units`, one: "A random unit", many: "As many random units" }[who]}] in ${who === "many" ? "their" : "its"} place: {range} points (${count(draws, "draw")}). ${tested ? `A drop at least as large: {p}${least ? `; ${count(draws, "draw")} can't give a lower p` : ""}.` : chosenByIt}`,
+    check: "This accuracy describes the images of this page. The claims were tested in Python, on the loss.",
+    caption: (n: number, before: number, after: number, random: string | null, draws: number) =>
+      `Accuracy on ${grouped(n)} images: ${number(100 * before, 1)}% before, ${number(100 * after, 1)}% after.${random ? ` Null, random units in their place: ${random} points (${draws} draws).` : ""}`,
   },
   changes: {
     label: "Changes",
@@ -201,16 +210,17 @@ const english = {
     role: "drawing pad",
     keys: () => `Draw ${ofDigits() ? "a digit" : "an image"}. Arrow keys move the pen, space puts it down or lifts it, Delete clears.`,
     drawn: (channels: number) => (channels > 1 ? `Your drawing, alike in all ${channels} channels.` : "Your drawing."),
-    empty: "Draw here: mouse, finger, or arrow keys and space.",
+    empty: "Draw here by mouse, finger or keys.",
     previous: "Previous test image",
     next: "Next test image",
     image: "Image",
     clear: "Clear",
-    pattern: (unit: string, activation: number, mapped: boolean, channels: number) => `${unit[0].toUpperCase()}${unit.slice(1)}: ${number(activation)}${mapped ? " on average" : ""}. Gradient × pixel${channels > 1 ? `, summed over the ${channels} channels` : ""}: orange raises it, blue lowers it.`,
+    pattern: (unit: string, activation: number, mapped: boolean, channels: number) => `${unit[0].toUpperCase()}${unit.slice(1)}: ${number(activation)}${mapped ? " on average" : ""}. Gradient × pixel${channels > 1 ? `, summed over the ${channels} channels` : ""}: orange raises, blue lowers it.`,
     input: (networks: number, drawing: boolean, channels: number) =>
       `The network${networks > 1 ? "s'" : "'s"} input${drawing ? ": your drawing, centered and scaled like the dataset" : ""}.${channels > 1 && channels !== 3 ? ` Pictures show the mean of its ${channels} channels.` : ""}`,
   },
   reading: {
+    curves: "Curves over training: ink is the test accuracy, gray the test loss.",
     title: "How to read the networks",
     activation: "stronger: more active",
     dead: "dead: 0 on every image",
@@ -224,9 +234,9 @@ const english = {
     label: "What to try",
     title: "Try it: ablate a unit",
     how: "Click any tile, and Ablate sets that unit to zero.",
-    hesitates: (network: string, [first, second]: number[], [p, q]: number[], changed: boolean) => `${changed ? "Without changes, " : ""}${network} predicts ${called(first)} (p = ${number(p, 3)}), then ${called(second)} (${number(q, 3)}).`,
+    hesitates: (network: string, [first, second]: number[], [p, q]: number[], changed: boolean) => `${changed ? "Without changes, " : ""}${network} predicts ${called(first)} (${chance(p)}), then ${called(second)} (${chance(q)}).`,
     flips: (n: number | null, units: number) => `${n ?? "…"} of ${units} units ${n === 1 ? "changes" : "change"} it if ablated.`,
-    elsewhere: "Show an image where one does",
+    elsewhere: "Show an image that one unit decides",
     image: "Show a test image",
     ablate: "Ablate one that does",
     last: "Show the last snapshot",
@@ -237,8 +247,8 @@ const english = {
     computed: (network: string, unit: string) => `How does ${network} compute ${unit}? Step by step`,
   },
   image: {
-    told: (index: number, place: number, label: number, dataset: string) => `Probe image ${index} (${dataset} test image ${grouped(place)}): ${kindOf(label)}.`,
-    named: (index: number, label: number) => `Probe image ${index}, ${kindOf(label)}`,
+    told: (index: number, place: number, label: number) => `Image ${index}: ${kindOf(label)} (test image ${grouped(place)}).`,
+    named: (index: number, label: number) => `Image ${index}, ${kindOf(label)}`,
     drawing: "A drawing",
   },
   time: {
@@ -344,11 +354,11 @@ const english = {
     colors: "Colors: blue is negative, orange is positive, 0 has the page's color; an image is ink. The range stands below each picture.",
     withBias: "with the bias",
     closing: {
-      chain: (steps: [string, string][]) => `In short: ${steps.map(([title, value]) => `${title} ${value}`).join(" → ")}.`,
-      read: { unit: (name: string, reader: string) => `This is the activation of ${name}, which ${reader} read${reader === "the logits" ? "" : "s"}.`, channel: (name: string, reader: string, shape: string) => `The same steps at every position make the map of ${name}, ${shape}, which ${reader} reads.` },
+      chain: (steps: [string, string][]) => `In short: ${steps.map((one) => one.join(" ")).join(" → ")}.`,
+      read: { unit: (name: string, reader: string) => `This is the activation of ${name}, which ${reads(reader)}.`, channel: (name: string, reader: string, shape: string) => `The same steps at every position make the map of ${name}, ${shape}, which ${reads(reader)}.` },
       best: (label: number) => `No class has a higher probability than ${called(label)}, so the network predicts ${called(label)}.`,
       other: (best: number, p: string) => `Class ${called(best)} has a higher probability, ${p}, so the network predicts ${called(best)}.`,
-      logits: "the logits",
+      logits,
     },
     captions: {
       image: (channel: string) => channel || "image",
@@ -410,7 +420,8 @@ const english = {
     title: (unit: string) => `Card of ${unit}`,
     close: "Close the card",
     activation: (kind: Kind, change: keyof typeof changed | undefined) =>
-      `Activation on this image${change ? `, with this ${kind} ${changed[change]}` : ""}: {value}${kind === "channel" ? " on average over its map, {highest} at its highest position" : ""}.`,
+      `Activation on this image${change ? `, ${changed[change]}` : ""}: {value}${kind === "channel" ? " on average over its map, {highest} at most" : ""}.`,
+    patterned: (weights: boolean) => (weights ? "Weights" : "Effective pattern"),
     kernel: (channel: number) => `kernel on channel ${channel}`,
     pattern: (unit: string, weights: boolean) => (weights ? `the weights of ${unit}` : `the effective pattern of ${unit} for this image`),
     kernels: (n: number, reach: number) => `Its kernel${n > 1 ? `s on the ${n} channels below` : ""} (±${number(reach)}).`,
@@ -443,6 +454,7 @@ const english = {
   actions: {
     title: (name: string) => `Change ${name}`,
     terms: "What these do",
+    does: { ablate: "Ablate", "clamp, scale": "Scale, clamp", "activation patching": "Patch" },
     ablate: "Ablate",
     restore: "Restore",
     scale: (factor: string) => `Scale by ${factor}`,
@@ -459,12 +471,14 @@ const english = {
   sets: {
     name: "Set of units",
     empty: "No units in the set",
+    all: (n: number, of: number, where: string) => `${n} of ${count(of, "unit")} of ${where}`,
     holds: (n: number) => `${count(n, "unit")} in the set`,
     these,
     how: "Shift-click tiles, drag a box over them, or select the first of a list below. Then ablate them all at once and compare with random sets.",
     member: ", in the set",
     clear: "Clear",
     several: "Select several",
+    choosing: "Click tiles to take them into the set.",
     done: (n: number) => `Done: ${count(n, "unit")}`,
     choose: "Select by a measure",
     top: "Top",
@@ -493,7 +507,7 @@ const english = {
     picture: (value: string, low: string, high: string) => `loss increase ${value} nats, null ${low} to ${high}`,
     none: (others: number) => (others ? `Only ${count(others, "other set")} of this size: too few for a null.` : "There is no other set of this size, so there is no null."),
     drawing: (n: number, all: number) => `Null: ${n} of ${all} draws …`,
-    null: (draws: number, n: number, quick: number) => `Gray band, the null: ${draws} draws of [random units|${n === 1 ? "another unit" : `${n} random units`}] in the same layers, changed alike: {band} nats (2.5 to 97.5%); {p}. Not corrected for other sets that you try. {n} images, one network. The line above a network takes at most ${quick} draws, to answer sooner: too few for a p below 0.05.`,
+    null: (draws: number, n: number) => `Gray band, the null: ${draws} draws of [random units|${n === 1 ? "another unit" : `${n} random units`}] in the same layers, changed alike: {band} nats (2.5 to 97.5%); {p}. Not corrected for other sets that you try. {n} images, one network.`,
     to: "to",
     noTest: "no p-value",
   },
@@ -505,6 +519,7 @@ const english = {
     commit: "Commit and run the experiment",
     withdraw: "Withdraw",
     late: (first: string) => `You predicted ${first} when you first saw the answer. A prediction made after that does not count.`,
+    judged: (right: boolean, answer: string) => `${right ? "Correct" : "Not correct"}: ${answer}`,
     results: "Results",
     claims: (shown: number, all: number) => `${count(all, "claim")} tested in Python; ${verdicts(shown, all)}`,
     see: (units: number, replaces: boolean) => `See it in the network${units ? `: ablate ${units === 1 ? "it" : `these ${units}`}` : ""}${replaces ? " (replaces your set)" : ""}`,
@@ -530,7 +545,7 @@ const english = {
         `Unit ${unit} was chosen on one half of the images: without it ${chosen} of ${n} images of classes ${called(a)} and ${called(b)} are predicted as the other (with it ${before[0]}). On the other half: ${judged} of ${m} (with it ${before[1]}).`,
       note: "",
     },
-    isUnit: (unit: number, given: number) => (given === unit ? `Yes: it is unit ${unit}.` : `Not unit ${given}: it is unit ${unit}.`),
+    isUnit: (unit: number) => `it is unit ${unit}.`,
     without: (unit: number, [chosen, judged]: number[]) => `Without your unit, ${unit}: ${chosen}, and on the other half ${judged}.`,
     median: (unit: number, [chosen, judged]: number[], n: number) => `Without unit ${unit}, the median of the ${n}: ${chosen}, and on the other half ${judged}.`,
     unitHead: ([n, m]: number[]) => ["unit", `chosen on: of ${count(n, "image")}`, `judged on: of ${count(m, "image")}`],
@@ -538,7 +553,7 @@ const english = {
       title: "Is the most selective unit the most important one?",
       question: (network: string, layer: string, n: number, all: number) => `One of ${n} units of ${network} ${layer} is the most [class selectivity|class-selective]${n < all ? ` (${n === all - 1 ? "one" : all - n} of its ${all} ${n === all - 1 ? "is" : "are"} left out: constant or rarely above 0, so that ${n === all - 1 ? "its" : "their"} selectivity is not judged)` : ""}. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
       options: ["first", "in the upper half", "in the lower half"],
-      answer: (right: boolean, rank: number, n: number) => `${right ? "Yes" : "No"}: it is number ${rank} of ${n}.`,
+      answer: (rank: number, n: number) => `it is number ${rank} of ${n}.`,
       detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest [class selectivity], ${number(selectivity, 2)} on a scale from −1 to 1; ablating it ${loss < 0 ? "lowers" : "raises"} the loss by ${lossBy(Math.abs(loss))} [nats]. This is one trained network; another seed may differ.`,
       head: ["unit", "loss increase (nats)", "selectivity"],
     },
@@ -549,7 +564,7 @@ const english = {
       middle: "the same network half-way",
       question: ([a, b]: string[]) => `How many of the images that ${a} misclassifies does ${b} also misclassify? If the errors were independent, the share would equal the second error rate on all images.`,
       label: "Percent of these images",
-      answer: (share: number, both: number, first: number) => `${percent(share, 0)}: ${both} of ${first}.`,
+      answer: (share: number, both: number, first: number) => `it is ${percent(share, 0)}, ${both} of ${first}.`,
       none: (network: string) => `${network} misclassifies none of these images.`,
       detail: ([a, b]: string[], [first, second, both]: number[], n: number, given: number, close: number) =>
         `${a} misclassifies ${first} of ${count(n, "image")}, ${b} ${second}, both ${both}. If the errors were independent, both would misclassify about ${number((first * second) / n)}. You predicted ${given}%; within ${100 * close} points counts as correct.`,
@@ -559,7 +574,7 @@ const english = {
       title: "How many units can be ablated?",
       question: (network: string, layer: string, n: number) => `Units of ${network} ${layer} are ablated at random. How many of the ${n} must be ablated before accuracy falls below 50%?`,
       label: "Percent of the units",
-      answer: (crossing: number) => (Number.isNaN(crossing) ? "Accuracy does not fall below 50%, even with all units ablated." : `About ${percent(crossing)} of them.`),
+      answer: (crossing: number) => (Number.isNaN(crossing) ? "accuracy does not fall below 50%, even with all units ablated." : `it is about ${percent(crossing)} of them.`),
       detail: (crossing: number, n: number, sets: number, given: number, close: number) =>
         `${Number.isNaN(crossing) ? "" : `With ${percent(crossing)} of the ${n} units ablated, the median of ${sets} random sets falls below 50%. `}You predicted ${given}%; within ${100 * close} points counts as correct.`,
       head: (sets: number) => ["ablated (%)", `accuracy (%), median of ${sets} sets`, "lowest", "highest"],
@@ -655,6 +670,7 @@ const english = {
     unverified: "These are estimates. Whether they agree with retraining, this tells:",
   },
   claims: {
+    why: "The test and its numbers",
     decisive: "p is against {name}, which gives the largest p of several nulls.",
     shown: (shown: number, all: number) => `${count(all, "claim")}, one for each question and layer; ${verdicts(shown, all)}`,
     layer: (layer: string) => `${layer}:`,

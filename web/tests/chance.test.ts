@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { choices, generator, lowering, pValue, probability, shuffled } from "../src/chance";
+import { changing, choices, generator, pValue, probability, shuffled } from "../src/chance";
 
 test("p-values count ties, and never fall below 1 / (1 + draws)", () => {
   expect(pValue(0.3, [0.1, 0.3, 0.5])).toBe(3 / 4);
@@ -14,12 +14,12 @@ test("a p-value at its floor is a bound, rounded up, with the number of draws", 
 });
 
 test.each([
-  [[0.004, 0, 0.0004], ["lower", "0.0 to 0.4"]],
-  [[-0.004, 0, -0.0004], ["raise", "0.0 to 0.4"]],
-  [[0.004, -0.001], ["change", "−0.4 to +0.1"]],
-  [[0.0004, -0.0001], ["change", "0.0 to 0.0"]],
-])("accuracy drops of random units in words and points: %j", (drops, told) => {
-  expect(lowering(drops)).toEqual(told);
+  [[0.004, 0, 0.0004], "−0.4 to 0.0"],
+  [[-0.004, 0, -0.0004], "0.0 to +0.4"],
+  [[0.004, -0.001], "−0.4 to +0.1"],
+  [[0.0004, -0.0001], "0.0 to 0.0"],
+])("accuracy drops of random units as changes in points, with signs: %j", (drops, told) => {
+  expect(changing(drops)).toBe(told);
 });
 
 test("numbers of sets", () => {

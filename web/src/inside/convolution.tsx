@@ -123,17 +123,16 @@ function Slider({ trace, link, position, onPosition, count, sliding, onSliding }
   );
 }
 
-/** Lines from the window to its numbers, and from the total to its place in the map of sums, where they stand beside each other. */
+/** Lines from the window to its numbers, where they stand beside each other. */
 function Leads(): JSX.Element {
   const path = useRef<SVGPathElement>(null);
   useLayoutEffect(() => {
     const place = path.current!.closest(".convolution")!;
     const draw = () => {
       const origin = place.getBoundingClientRect();
-      const [[window, cell], numbers] = ["rect", ".equation .captioned"].map((parts) => [...place.querySelectorAll(parts)].map((part) => (part.firstElementChild ?? part).getBoundingClientRect()));
-      const [first, last] = [numbers[0], numbers.at(-1)!];
+      const [window, first] = ["rect", ".equation .captioned > *"].map((part) => place.querySelector(part)!.getBoundingClientRect());
       const line = (a: DOMRect, b: DOMRect) => (a.right > b.left ? "" : (["top", "bottom"] as const).map((side) => `M${a.right - origin.left},${a[side] - origin.top}L${b.left - origin.left},${b[side] - origin.top}`).join(""));
-      path.current!.setAttribute("d", line(window, first) + line(last, cell));
+      path.current!.setAttribute("d", line(window, first));
     };
     const observer = new ResizeObserver(draw);
     observer.observe(place);
