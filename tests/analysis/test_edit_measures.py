@@ -107,7 +107,7 @@ def test_what_can_not_be_compared_is_refused() -> None:
         edits.distance_from_retrained(edited, RETRAINED[:2])
     with pytest.raises(DataError, match="there are no layers"):
         edits.distance_from_retrained({}, RETRAINED)
-    with pytest.raises(UnknownName, match="no layer 'other'; there is"):
+    with pytest.raises(UnknownName, match="no layer 'other'; there are"):
         edits.distance_from_retrained({"other": edited["layer"]}, RETRAINED)
     with pytest.raises(DataError, match="same images"):
         edits.distance_from_retrained({"layer": edited["layer"][:30]}, RETRAINED)
