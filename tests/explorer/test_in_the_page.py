@@ -85,7 +85,7 @@ def test_images_by_number_by_class_and_by_mistake(explorer: Path, opened: Opener
     tab.locator(".filter select").nth(0).select_option("7")
     expect(tab.locator(".filter small")).to_have_text(f"{(labels == 7).sum()} images")
     tab.get_by_role("button", name="Next test image").click()
-    expect(said).to_contain_text(": a 7.")
+    expect(said).to_contain_text(": a 7 (")
     tab.locator(".filter select").nth(0).select_option("")
     right = accuracy(tab, 0)
     tab.locator(".filter select").nth(1).select_option("0")
@@ -399,16 +399,16 @@ def test_a_gloss_does_not_open_under_a_pointer_that_rests(explorer: Path, opened
     box = term.bounding_box()
     assert box
     where = {"x": box["x"] + 5, "y": box["y"] + 5}
-    tab.mouse.move(where["x"], where["y"] - 90)
-    tab.locator(".inspector").evaluate("column => column.scrollBy(0, 90)")  # the page goes, not the pointer
-    under = "({x, y}) => !!document.elementFromPoint(x, y - 90)?.closest('.term')"
+    tab.mouse.move(where["x"], where["y"] - 60)
+    tab.locator(".inspector").evaluate("column => column.scrollBy(0, 60)")  # the page goes, not the pointer
+    under = "({x, y}) => !!document.elementFromPoint(x, y - 60)?.closest('.term')"
     assert tab.evaluate(under, where)
     tab.wait_for_timeout(500)
     expect(tab.locator(".tip.open")).to_have_count(0)
-    tab.mouse.move(where["x"] + 1, where["y"] - 90)
+    tab.mouse.move(where["x"] + 1, where["y"] - 60)
     expect(tab.locator(".tip.open")).to_have_count(1)
-    tab.locator(".inspector").evaluate("column => column.scrollBy(0, -90)")
-    tab.mouse.move(where["x"] + 60, where["y"] - 60, steps=4)  # across it, on the way
+    tab.locator(".inspector").evaluate("column => column.scrollBy(0, -60)")
+    tab.mouse.move(where["x"] + 60, where["y"] - 30, steps=4)  # across it, on the way
     expect(tab.locator(".tip.open")).to_have_count(0)
 
 

@@ -163,7 +163,7 @@ def test_an_answer_says_whether_the_prediction_was_correct_and_a_lead_that_may_b
     count = tab.evaluate(
         """() => { const { lab } = microscope, asked = microscope.page.networks[0].missions;
         return asked.filter(one => one.kind !== 'selective' && (!one.claims.length
-            || lab.claims[0].some(claim => one.claims.includes(claim.id) && claim.verdict === 'shown'))).length; }"""
+            || lab.claims[0].some(claim => one.claims.includes(claim.id) && claim.verdict !== 'not shown'))).length; }"""
     )
     assert tab.evaluate(offered) == count
     tab.evaluate("microscope.lab.claims[0].forEach(claim => { claim.verdict = 'not shown'; })")

@@ -50,13 +50,13 @@ def test_opened_sections_are_part_of_the_link_and_no_step_of_the_history(explore
     length = tab.evaluate("history.length")
     section = tab.locator(".details").first
     section.get_by_text("By class").click()
-    section.locator("summary", has_text="Confusion matrix").click()  # open at first
+    tab.locator(".matrix summary", has_text="Confusion matrix").first.click()  # open at first
     assert "o=class.0_matrix.0" in address(tab, "matrix")
     assert tab.evaluate("history.length") == length
-    again = opened(explorer, address(tab)).locator(".details")
-    expect(again.first.get_by_role("columnheader", name="accuracy (%)")).to_be_visible()
-    expect(again.first.locator(".confusion")).to_be_hidden()
-    expect(again.nth(1).locator(".confusion")).to_be_visible()
+    again = opened(explorer, address(tab))
+    expect(again.locator(".details").first.get_by_role("columnheader", name="accuracy (%)")).to_be_visible()
+    expect(again.locator(".confusion").first).to_be_hidden()
+    expect(again.locator(".confusion").nth(1)).to_be_visible()
 
 
 def copied(tab: Page) -> str:
@@ -121,7 +121,7 @@ def test_the_confusion_matrix_is_saved_as_table_and_as_captioned_picture(explore
     tab = opened(explorer, "#v=confusion&c=1.2.3z")
     tab.locator(".breakdown").nth(1).wait_for()
     shown = [
-        [int(re.split(r"\s", cell)[0]) for cell in row.split("\t")[1:]]
+        [int(cell.split()[0]) for cell in row.split("\t")[1:]]
         for row in tab.locator(".confusion").nth(1).locator("tbody tr").all_inner_texts()
     ]
     name, table = saved(tab, "as CSV: CNN .* confusion")

@@ -54,7 +54,7 @@ def test_a_unit_that_flips_the_prediction_by_one_click(explorer: Path, opened: O
         f"Predicts {now[changed[0]]}, was {before[changed[0]]}"
     )
     expect(tab.locator(".network .was").nth(changed[0])).to_have_text(
-        re.compile(rf"^Now {now[changed[0]]} .*, before the change {before[changed[0]]} ")
+        re.compile(rf"^Now {now[changed[0]]} .*, before: {before[changed[0]]} ")
     )
 
 

@@ -28,7 +28,7 @@ OUTSIDE = """() => {
     };
     const NAMES = ['aria-label', 'title', 'alt', 'placeholder', 'aria-valuetext', 'aria-roledescription'];
     const walk = element => {
-        if (element.matches('pre, script, style, .tip') || !element.checkVisibility()) return;
+        if (element.matches('pre, script, style, .tip, .gloss') || !element.checkVisibility()) return;
         for (const node of element.childNodes) {
             if (node.nodeType === Node.TEXT_NODE) hear(node.data, element.tagName + '.' + element.getAttribute('class'));
             else if (node.nodeType === Node.ELEMENT_NODE) walk(node);
@@ -40,7 +40,7 @@ OUTSIDE = """() => {
         for (const name of NAMES) if (element.hasAttribute(name)) hear(element.getAttribute(name), name);
     hear(document.title, 'document.title');
     return found; }"""
-"""[text, where] of every text and label that has letters outside of ⟦⟧; glosses (.tip) are Python's, and so is the code."""
+"""[text, where] of every text and label that has letters outside of ⟦⟧; glosses are Python's, and so is the code."""
 
 DATA = """() => {
     const found = new Set();

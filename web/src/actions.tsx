@@ -46,7 +46,7 @@ export function Actions({ lab, units, state, name, children }: { lab: Lab; units
         </label>
         <button type="button" onClick={() => set("patch", image)}>{words.actions.patch}</button>
       </div>
-      <Fold name="terms" summary={words.actions.terms}>{() => (Object.keys(words.actions.does) as (keyof typeof words.actions.does)[]).map((term) => <p key={term} class="quiet"><strong>{words.actions.does[term]}</strong>: {glossary[term]}</p>)}</Fold>
+      <Fold name="terms" summary={words.actions.terms}>{() => (Object.keys(words.actions.does) as (keyof typeof words.actions.does)[]).map((term) => <p key={term} class="quiet"><strong>{words.actions.does[term]}</strong>: <span class="gloss">{glossary[term]}</span></p>)}</Fold>
       </div>
       <div class="result">{children}</div>
     </div>

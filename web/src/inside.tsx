@@ -72,11 +72,13 @@ interface Step {
 }
 
 /** The computation in the address. */
-export function Inside({ lab, state, theme, seen, inside }: Omit<ComputedProps, "seen"> & { seen: Map<string, Float32Array>[]; inside: NonNullable<State["inside"]> }): JSX.Element | null {
+export function Inside({ lab, state, theme, seen, inside }: Omit<ComputedProps, "seen"> & { seen: Map<string, Float32Array>[]; inside: NonNullable<State["inside"]> }): JSX.Element | false | null {
   const { network, layer, unit } = inside;
   const { trace } = useTrace(lab, network, state, seen[network]);
   const link = linkInto(trace.model, layer);
-  return link && <InsideDialog {...{ lab, state, theme, trace, network, layer, unit, link, inside }} />;
+  const [drawn, setDrawn] = useState(false);
+  useEffect(() => setDrawn(true), []); // in a task of its own: the page is drawn anew in the one before
+  return link && drawn && <InsideDialog {...{ lab, state, theme, trace, network, layer, unit, link, inside }} />;
 }
 
 function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<State["inside"]> }): JSX.Element {

@@ -49,11 +49,11 @@ export function selectiveAt(lab: Lab): number | null {
   return at < 0 ? null : at;
 }
 
-/** Those of one unit: not where no claim about that unit is shown, so that its lead may be chance. */
+/** Those of one unit: not where all claims about that unit are not shown, so that its lead may be chance. */
 function offered(lab: Lab): MissionData[] {
   return lab.models[0].data.missions.filter((data) => {
     const claims = claimsOf(lab, data);
-    return data.kind === "selective" || !claims.length || claims.some(({ verdict }) => verdict === "shown");
+    return data.kind === "selective" || !claims.length || claims.some(({ verdict }) => verdict !== "not shown");
   });
 }
 

@@ -97,7 +97,7 @@ function Lines({ lab, shown, frame }: Pick<TimeProps, "lab" | "shown" | "frame">
     <>
       {shown.map((network, i) => (
         <li key={network}>
-          <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>{" "}
+          {shown.length > 1 && <svg width="26" height="8" aria-hidden="true"><line x1="0" x2="26" y1="4" y2="4" class="curve" stroke-dasharray={DASHES[i % DASHES.length].join(" ")} /></svg>}{" "}
           {named(lab, network)} <small>{words.time.at(lab.step(network, frame))}</small>
         </li>
       ))}

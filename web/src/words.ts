@@ -158,7 +158,7 @@ const english = {
     blank: "Nothing is drawn, so nothing is predicted.",
     blankBars: "Nothing is drawn. Bars: the output for an empty image.",
     nothing: "nothing",
-    was: ([now, p]: Prediction, [was, before]: Prediction) => `Now ${called(now)} (${chance(p)}), before the change ${called(was)} (${chance(before)}).`,
+    was: ([now, p]: Prediction, [was, before]: Prediction) => `Now ${called(now)} (${chance(p)}), before: ${called(was)} (${chance(before)}).`,
     about: (image: string, step: number, changes: string) => `${image}; step ${grouped(step)}${changes && `; changed: ${changes}`}.`,
     caption: (network: string, layer: string, n: number, channels: boolean, low: number, high: number, about: string) =>
       `${network} ${layer}: ${count(n, channels ? "channel" : "unit")}, ${number(low)} to ${number(high)}. ${about}`,
@@ -172,7 +172,7 @@ const english = {
   effect: {
     all: (n: number) => `Accuracy on ${grouped(n)} images`,
     none: "No changes.",
-    here: (network: string, [now, p]: Prediction, [was, before]: Prediction) => (now === was ? `On this image ${network} still predicts ${called(now)} (${chance(p)}, before ${chance(before)}).` : `On this image ${network} now predicts ${called(now)} (${chance(p)}), before the change ${called(was)} (${chance(before)}).`),
+    here: (network: string, [now, p]: Prediction, [was, before]: Prediction) => (now === was ? `On this image ${network} still predicts ${called(now)} (${chance(p)}, before: ${chance(before)}).` : `On this image ${network} now predicts ${called(now)} (${chance(p)}), before: ${called(was)} (${chance(before)}).`),
     briefly: ", {size} [points];",
     inFull: (before: number, n: number, lost: number, won: number) =>
       `, ${percent(before, 1)} before: {size} [points] with ${n === 1 ? "this change" : `these ${n} changes`} (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
