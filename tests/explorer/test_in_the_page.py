@@ -109,7 +109,9 @@ def test_a_unit_is_ablated_and_restored(explorer: Path, opened: Opener, runs: li
     tab.locator(".network").nth(0).locator(".chance .odds").wait_for(timeout=60_000)
     assert before - accuracy(tab, 0) == pytest.approx(float(effects["accuracy_drop"][worst]), abs=one_image(runs[0]))
     words = card.locator(".effect").inner_text()
-    assert re.search(r": [−+]?[\d.]+ ± [\d.]+ points with this change \(\d+ newly wrong, \d+ newly right; 95% interval", words)
+    assert re.search(
+        r": [−+]?[\d.]+ ± [\d.]+ points with this change \(\d+ newly wrong, \d+ newly right; 95% interval", words
+    )
     assert re.search(r"A random unit in its place: \S+ to \S+ points \(10 draws\)", words)
     expect(tile(tab, "MLP layers.1", worst)).to_have_attribute("aria-label", re.compile("ablated"))
     expect(card).to_contain_text("Activation on this image, ablated: 0.")
@@ -399,15 +401,17 @@ def test_a_gloss_does_not_open_under_a_pointer_that_rests(explorer: Path, opened
     box = term.bounding_box()
     assert box
     where = {"x": box["x"] + 5, "y": box["y"] + 5}
-    tab.mouse.move(where["x"], where["y"] - 60)
-    tab.locator(".inspector").evaluate("column => column.scrollBy(0, 60)")  # the page goes, not the pointer
-    under = "({x, y}) => !!document.elementFromPoint(x, y - 60)?.closest('.term')"
-    assert tab.evaluate(under, where)
+    free = "({x, y}) => { for (let by = 30; ; by++) if (!document.elementFromPoint(x, y + by).closest('.term')) return by; }"
+    by = tab.evaluate(free, where)
+    y = where["y"] + by
+    tab.mouse.move(where["x"], y)
+    tab.locator(".inspector").evaluate("(column, by) => column.scrollBy(0, -by)", by)  # the page goes, not the pointer
+    assert tab.evaluate("([x, y]) => !!document.elementFromPoint(x, y)?.closest('.term')", [where["x"], y])
     tab.wait_for_timeout(500)
     expect(tab.locator(".tip.open")).to_have_count(0)
-    tab.mouse.move(where["x"] + 1, where["y"] - 60)
+    tab.mouse.move(where["x"] + 1, y)
     expect(tab.locator(".tip.open")).to_have_count(1)
-    tab.locator(".inspector").evaluate("column => column.scrollBy(0, -60)")
+    tab.locator(".inspector").evaluate("(column, by) => column.scrollBy(0, by)", by)
     tab.mouse.move(where["x"] + 60, where["y"] - 30, steps=4)  # across it, on the way
     expect(tab.locator(".tip.open")).to_have_count(0)
 

@@ -64,7 +64,9 @@ def test_whether_the_most_selective_unit_matters_by_three(explorer: Path, opened
     do(tab.get_by_role("button", name="Is the most selective unit the most important one?"))
     do(tab.get_by_role("radio").first)
     do(tab.get_by_role("button", name="Commit and run the experiment"))
-    expect(tab.locator(".outcome strong").first).to_have_text(re.compile(r"^(Correct|Not correct): it is number \d+ of \d+\.$"))
+    expect(tab.locator(".outcome strong").first).to_have_text(
+        re.compile(r"^(Correct|Not correct): it is number \d+ of \d+\.$")
+    )
 
 
 @HOW
