@@ -1,4 +1,4 @@
-"""What a reader looks at stays where it is: what is computed, drawn or told beside it moves nothing, and covers nothing."""
+"""Places on the screen stay where they are: computing, drawing and telling beside them moves and covers nothing."""
 
 from __future__ import annotations
 

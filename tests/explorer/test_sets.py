@@ -163,9 +163,7 @@ def test_a_set_chosen_by_its_effect_is_described_not_tested(explorer: Path, open
     assert "chosen by their effect" in claim.inner_text()
     assert claim.locator(".odds").count() == 0
     top = tab.locator(".network .cost").first
-    expect(top).to_have_text(
-        re.compile(r"random units: \S+ to \S+\.$"), timeout=60_000, use_inner_text=True
-    )
+    expect(top).to_have_text(re.compile(r"random units: \S+ to \S+\.$"), timeout=60_000, use_inner_text=True)
     assert top.locator(".odds").count() == 0  # the panel's has more draws
     # Editing it by hand does not make it a test.
     tab.locator(".units input").nth(5).check()

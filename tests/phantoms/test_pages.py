@@ -233,10 +233,7 @@ def test_the_command_prints_pages_rules_and_planted_units(
     assert re.search("untrained MLP +any +3 +0 false", told)
     assert re.search("a unit matters +yes +3 +0 +0 +0.5", told)
     assert re.search("a unit matters, carries: 8 of 64 +4 +4 +0.5", told)
-    assert (
-        "of 12 trial reports on networks with nothing to find, 0 (0.00%) made a false claim (allowed: 5%"
-        in told
-    )
+    assert "of 12 trial reports on networks with nothing to find, 0 (0.00%) made a false claim (allowed: 5%" in told
     pretended["mute"] = ("random labels",)
     with pytest.raises(MicroscopeError, match="can never be shown"):
         cli.calibrate(("pages",), pages=3, workers=1)

@@ -77,7 +77,7 @@ export function Inside({ lab, state, theme, seen, inside }: Omit<ComputedProps, 
   const { trace } = useTrace(lab, network, state, seen[network]);
   const link = linkInto(trace.model, layer);
   const [drawn, setDrawn] = useState(false);
-  useEffect(() => setDrawn(true), []); // in a task of its own: the page is drawn anew in the one before
+  useEffect(() => setDrawn(true), []); // in a task of its own: the page is drawn again in the one before
   return link && drawn && <InsideDialog {...{ lab, state, theme, trace, network, layer, unit, link, inside }} />;
 }
 
