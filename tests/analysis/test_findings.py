@@ -85,6 +85,7 @@ def test_every_claim_prints_its_numbers_and_nothing_else(looks: list[FirstLook])
         assert fill(kept["yes"] if kept["shown"] else kept["no"], claim.numbers) == claim.sentence == kept["sentence"]
         words = re.sub(r"\{[^}]*\}|95%|5%|50%", "", claim.yes + claim.no + claim.evidence)
         assert not re.search(r"\d", words), words
+        assert "{" not in claim.text
         low, high = (claim.numbers.get(f"{claim.effect}_null_{end}", 0.0) for end in ("low", "high"))
         assert not low > high
         assert claim.verdict == ("shown" if claim.corrected < 0.05 else "not shown")

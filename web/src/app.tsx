@@ -311,6 +311,9 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
   );
   const filter = useMemo(() => <Filter lab={lab} state={state} count={among.list.length} ready={among.ready} onFilter={filtered} />, [state, among]);
 
+  // What a changed unit adds is not what the unchanged network says.
+  const altered = hover && state.changes.some((one) => same(one, hover));
+
   return (
     <Update.Provider value={update}>
     <Folds.Provider value={state.folds}>
@@ -350,7 +353,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
               unchanged={unchanged[i]}
               hover={hover}
               effect={effects[i]}
-              added={pointed && hover?.network === i ? pointed.added : null}
+              added={pointed && hover?.network === i && !altered ? pointed.added : null}
               onSelect={select}
               onHover={setHover}
             />

@@ -165,7 +165,7 @@ const english = {
     head: { unit: ["unit", "activation"], channel: ["channel", "mean over the map", "highest"], class: ["class", "probability", "logit", "unchanged"] },
     probabilitiesOf: (network: string, step: number) => `${network} step ${step} probabilities`,
     predicts: "Predicts",
-    added: (most: number) => `Small bars: its contribution to each logit, ±${number(most)}.`,
+    added: (name: string, most: number) => `Small bars: the contribution of ${name} to each logit, ±${number(most)}.`,
     before: (label: number) => `was ${called(label)}`,
     classes: (name: string, best: number, p: number) => `${name}: probabilities of the classes. ${called(best)}: ${chance(p)}`,
   },
@@ -554,7 +554,7 @@ const english = {
       question: (network: string, layer: string, n: number, all: number) => `One of ${n} units of ${network} ${layer} is the most [class selectivity|class-selective]${n < all ? ` (${n === all - 1 ? "one" : all - n} of its ${all} ${n === all - 1 ? "is" : "are"} left out: constant or rarely above 0, so that ${n === all - 1 ? "its" : "their"} selectivity is not judged)` : ""}. Rank the units by how much ablating each one raises the loss: where does this unit stand?`,
       options: ["first", "in the upper half", "in the lower half"],
       answer: (rank: number, n: number) => `it is number ${rank} of ${n}.`,
-      detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest [class selectivity], ${number(selectivity, 2)} on a scale from −1 to 1; ablating it ${loss < 0 ? "lowers" : "raises"} the loss by ${lossBy(Math.abs(loss))} [nats]. This is one trained network; another seed may differ.`,
+      detail: (unit: number, selectivity: number, loss: number) => `Unit ${unit} has the highest [class selectivity], ${number(selectivity, 2)} on a scale from −1 to 1; ablating it ${loss < 0 ? "lowers" : "raises"} the loss by ${lossBy(Math.abs(loss))} [nats]. This is one layer of one trained network; another layer or seed may differ.`,
       head: ["unit", "loss increase (nats)", "selectivity"],
     },
     together: {
@@ -572,7 +572,7 @@ const english = {
     },
     sparing: {
       title: "How many units can be ablated?",
-      question: (network: string, layer: string, n: number) => `Units of ${network} ${layer} are ablated at random. How many of the ${n} must be ablated before accuracy falls below 50%?`,
+      question: (network: string, layer: string, n: number) => `Units of ${network} ${layer} are ablated at random. What percent of the ${n} must be ablated before accuracy falls below 50%?`,
       label: "Percent of the units",
       answer: (crossing: number) => (Number.isNaN(crossing) ? "accuracy does not fall below 50%, even with all units ablated." : `it is about ${percent(crossing)} of them.`),
       detail: (crossing: number, n: number, sets: number, given: number, close: number) =>

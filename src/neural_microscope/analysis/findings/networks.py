@@ -326,7 +326,7 @@ def controlled(
         return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
 
     said = (
-        "On these {{compared:#image}}: untrained networks "
+        "On these {compared:#image}: untrained networks "
         f"{{{name}_null_low:{digits}}} to {{{name}_null_high:{digits}}}, shuffled labels "
         f"{{{name}_shuffled_low:{digits}}} to {{{name}_shuffled_high:{digits}}}"
         f"{' (two-sided)' if side == 'both' else ''}."
