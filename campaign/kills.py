@@ -220,7 +220,7 @@ class Pages:
             (processes, "side_by_side", done),
         ):
             demonstration.run(
-                folder / "demo", "", 0, True, show=lambda text: None, bars=nullcontext(lambda *said: None)
+                folder / "demo", "mnist", 0, True, show=lambda text: None, bars=nullcontext(lambda *said: None)
             )
 
 

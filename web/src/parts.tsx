@@ -152,10 +152,11 @@ export function nats(value: number | null | undefined): string {
   return words.common.least(value > 0);
 }
 
-/** A measure's value as the claims round it, wherever it stands: nats with three decimals, accuracy in points with one, indices with two. `end`: of an interval or a null, where a bound says nothing. */
+/** A measure's value as the claims round it, wherever it stands: nats with three decimals, accuracy in points with one, indices with two, anything else with three digits. `end`: of an interval or a null, where a bound says nothing. */
 export function rounded(value: number | null | undefined, units = "1", end = false): string {
   if (units === "nats") return end ? number(value, 3) : nats(value);
-  return value != null && units === SHARE ? number(100 * value, 1) : number(value, 2);
+  if (units === SHARE) return number(value == null ? null : 100 * value, 1);
+  return units === "1" ? number(value, 2) : number(value);
 }
 
 /** Units of a share of images, which is shown in points. */
