@@ -198,7 +198,7 @@ def test_no_shown_number_is_left_out_of_the_sum(explorer: Path, opened: Opener, 
     )
 
 
-def test_a_unit_under_the_pointer_shows_its_contributions_by_name_and_none_while_it_is_changed(
+def test_a_unit_under_the_pointer_shows_its_contributions_and_none_while_it_is_changed(
     explorer: Path, opened: Opener
 ) -> None:
     for state, shown in (("", True), ("#c=0.1.3z", False), ("#c=0.1.2z", True)):
@@ -206,6 +206,6 @@ def test_a_unit_under_the_pointer_shows_its_contributions_by_name_and_none_while
         tab.locator('[data-network="0"] [data-layer="1"] [data-unit="3"]').hover()
         expect(tab.locator(".seen figcaption")).to_contain_text("Gradient × pixel")
         expect(tab.locator('[data-network="0"] .added')).to_have_count(10 if shown else 0)
-        expect(tab.locator('[data-network="0"] .heading')).to_contain_text("contribution of " if shown else "")
+        expect(tab.locator('[data-network="0"] .heading')).to_contain_text("contribution to " if shown else "")
         if not shown:
-            expect(tab.locator('[data-network="0"] .heading')).not_to_contain_text("contribution of ")
+            expect(tab.locator('[data-network="0"] .heading')).not_to_contain_text("contribution to ")

@@ -130,7 +130,7 @@ def test_results_fit_the_column_and_one_network_is_said_to_be_one(explorer: Path
     tab.locator(".guide li button.link").nth(number_of(tab, "most selective")).click()
     tab.get_by_label("first").check()
     tab.get_by_role("button", name="Commit").click()
-    expect(tab.locator(".outcome")).to_contain_text("This is one trained network; another seed may differ.")
+    expect(tab.locator(".outcome")).to_contain_text("another layer or seed may differ.")
     tab.get_by_text("Results").click()
     table = tab.locator(".outcome .scroll")
     expect(table.locator("thead th")).to_have_text(["unit", "loss increase (nats)", "selectivity"])

@@ -13,7 +13,7 @@ import type { Answers } from "./evaluate";
 import { CLASSES, type Fitted, inRow, NAMES, stacked } from "./fit";
 import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later } from "./lab";
-import { short, unitName } from "./names";
+import { short } from "./names";
 import { named } from "./networks";
 import { number, points, signed } from "./numbers";
 import { Hint, Numbers, Say, useMedia } from "./parts";
@@ -97,7 +97,7 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
         <h2>
           {named(lab, network)} <small>{words.network.step(data.steps[snapshot])}</small>
         </h2>
-        <Was before={mine.length ? predicted(unchanged.get("logits")!) : null} now={predicted(seen.get("logits")!)} blank={isBlank(state)} added={props.added} unit={props.hover ? unitName(lab.models[props.hover.network], props.hover.layer, props.hover.unit) : ""} />
+        <Was before={mine.length ? predicted(unchanged.get("logits")!) : null} now={predicted(seen.get("logits")!)} blank={isBlank(state)} added={props.added} />
         {!isBlank(state) && <ComputedClass lab={lab} network={network} state={state} seen={seen} />}
       </div>
       {cost}
@@ -234,8 +234,8 @@ function Layer(props: NetworkProps & { layer: string; place: number; fitted: Fit
 }
 
 /** The prediction with and without the changes, also where a sheet covers the bars; or why it means nothing. */
-function Was({ before, now, blank, added, unit }: { before: Prediction | null; now: Prediction; blank: boolean; added: Float32Array | null; unit: string }): JSX.Element {
-  return <p class={before && before[0] !== now[0] && !added ? "was flipped" : "was"}>{added ? words.network.added(unit, Math.max(...added.map(Math.abs))) : blank ? words.network.blankBars : before && words.network.was(now, before)}</p>;
+function Was({ before, now, blank, added }: { before: Prediction | null; now: Prediction; blank: boolean; added: Float32Array | null }): JSX.Element {
+  return <p class={before && before[0] !== now[0] && !added ? "was flipped" : "was"}>{added ? words.network.added(Math.max(...added.map(Math.abs))) : blank ? words.network.blankBars : before && words.network.was(now, before)}</p>;
 }
 
 /** The predicted class and its probability. */

@@ -165,7 +165,7 @@ const english = {
     head: { unit: ["unit", "activation"], channel: ["channel", "mean over the map", "highest"], class: ["class", "probability", "logit", "unchanged"] },
     probabilitiesOf: (network: string, step: number) => `${network} step ${step} probabilities`,
     predicts: "Predicts",
-    added: (name: string, most: number) => `Small bars: the contribution of ${name} to each logit, ±${number(most)}.`,
+    added: (most: number) => `Small bars: its contribution to each logit, ±${number(most)}.`,
     before: (label: number) => `was ${called(label)}`,
     classes: (name: string, best: number, p: number) => `${name}: probabilities of the classes. ${called(best)}: ${chance(p)}`,
   },
