@@ -394,6 +394,27 @@ def test_words_are_explained_by_pointer_and_by_key(explorer: Path, opened: Opene
     expect(words).not_to_be_visible()
 
 
+def test_a_gloss_does_not_open_under_a_pointer_that_rests(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer, "#s=0.1.14")
+    term = tab.get_by_role("button", name="selectivity")
+    term.scroll_into_view_if_needed()
+    box = term.bounding_box()
+    assert box
+    where = {"x": box["x"] + 5, "y": box["y"] + 5}
+    free = "({x, y}) => { for (let by = 30; ; by++) if (!document.elementFromPoint(x, y + by).closest('.term')) return by; }"
+    by = tab.evaluate(free, where)
+    y = where["y"] + by
+    tab.mouse.move(where["x"], y)
+    tab.locator(".inspector").evaluate("(column, by) => column.scrollBy(0, -by)", by)  # the page goes, not the pointer
+    assert tab.evaluate("([x, y]) => !!document.elementFromPoint(x, y)?.closest('.term')", [where["x"], y])
+    tab.wait_for_timeout(500)
+    expect(tab.locator(".tip.open")).to_have_count(0)
+    tab.mouse.move(where["x"] + 1, y)
+    expect(tab.locator(".tip.open")).to_have_count(1)
+    tab.mouse.move(0, 0)
+    expect(tab.locator(".tip.open")).to_have_count(0)
+
+
 def test_units_are_walked_by_arrow_keys(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     tile(tab, "MLP layers.1", 0).focus()
