@@ -30,6 +30,7 @@ from neural_microscope.phantoms import Instrument, calibrate, page_rate
 from neural_microscope.phantoms.calibration import claims
 from neural_microscope.report import cards, compose, paper, tables
 from neural_microscope.report.html import slug
+from neural_microscope.report.page import short
 from neural_microscope.statistics import ALPHA
 
 
@@ -256,6 +257,8 @@ def test_what_no_test_could_show_is_called_not_testable(page: Path, looks: list[
     for claim in told.values():
         assert ("not testable" in chips[claim.id]) == np.isinf(claim.least)
         assert ("none of" in chips[claim.id]) == (not np.isinf(claim.least))
+        some = f"none of {claim.numbers['asked']:,}"
+        assert [short(dataclasses.replace(claim, least=least)) for least in (np.inf, 0.5)] == ["not testable", some]
 
 
 def test_the_atlas_names_the_unit_of_a_card_first(page: Path, looks: list[FirstLook]) -> None:
