@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = (
     "statistics.py",
     "claim.py",
+    "wording.py",
     "measure.py",
     "analysis/**/*.py",
     "report/*.py",

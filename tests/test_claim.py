@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neural_microscope.claim import Claim, by_rate, fill, judge, probability, tied
+from neural_microscope.claim import Claim, by_rate, judge
 from neural_microscope.claim import tested as combined
+from neural_microscope.wording import fill, probability, tied
 
 ONE = Claim(
     rule="a unit matters",
@@ -45,10 +46,13 @@ def test_a_claim_that_is_not_shown_names_the_smallest_effect_that_would_have_bee
     assert claim.reasons.endswith("1 image. It would have been shown at 0.020 nats or above.")
     band = replace(ONE, p=0.2, numbers={**ONE.numbers, "loss_null_low": 0.5, "loss_null_high": 0.6})
     assert judge([band], 5)[0].reasons.endswith("It would have been shown at 0.020 nats or below.")
-    both = replace(ONE, p=0.2, evidence="Random orders 0.1 to 0.2 (two-sided).")
+    both = replace(band, critical=lambda level: (70 * level, 2 * level))
     assert judge([both], 5)[0].reasons.endswith(
-        "It would have been shown at 0.020 nats or above, or as far on the other side of the null."
+        "It would have been shown at 0.020 nats or below, or at 0.700 nats or above."
     )
+    one_side = judge([replace(band, critical=lambda level: (math.inf, 2 * level))], 5)[0]
+    assert one_side.reasons.endswith("It would have been shown at 0.020 nats or below."), "no effect on its own side"
+    assert math.isinf(judge([replace(band, critical=lambda level: (math.inf, math.inf))], 5)[0].least)
     # In a fixed sequence it is one of several conditions.
     every = (
         " The units of a layer are tested in the order of their effect on one half of the images, until one fails; those after it count as "

@@ -19,10 +19,10 @@ from playwright.sync_api import Browser, expect
 import neural_microscope as nm
 from command_line import microscope
 from neural_microscope.analysis.look import first_look
-from neural_microscope.claim import fill, probability, significant
 from neural_microscope.explorer.payload import payload
 from neural_microscope.measure import MEASURES
 from neural_microscope.report import compose, html
+from neural_microscope.wording import fill, probability, significant
 
 TOY = '''
 """The drive of a unit: its mean activation, beside activations of random sign."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -13,8 +12,7 @@ import numpy as np
 from scipy import stats
 
 from .statistics import ALPHA, family_wise
-
-Numbers = Mapping[str, float | int | str]
+from .wording import Numbers, count, fill, probability
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,10 @@ class Claim:
     draws: int = 0
     call: str = ""
     """The call that reproduces the numbers, with ``run``."""
-    critical: Callable[[float], float] | None = field(default=None, compare=False, repr=False)
-    """The effect at which p falls to a level; used and dropped by `judge`."""
+    critical: Callable[[float], float | tuple[float, float]] | None = field(default=None, compare=False, repr=False)
+    """The effect at which p falls to a level, of a two-sided test first that on its own side of the null, then the other's;
+    used and dropped by `judge`.
+    """
     place: int | None = None
     """Its position in a fixed sequence of tests of its rule and hook point, an order found on other images; None: no sequence."""
     describes: bool = False
@@ -68,6 +68,8 @@ class Claim:
     """p after the page's correction."""
     least: float = math.nan
     """The smallest effect that would have been shown; infinite if none would have been, NaN if unknown."""
+    opposite: float = math.nan
+    """The same on the other side of the null; NaN if one-sided, or if no effect on that side would have been shown."""
     tests: int = 1
     """The number of tests in its family."""
     shown: bool = False
@@ -117,17 +119,20 @@ class Claim:
 
     def _power(self) -> str:
         """The effect that would have been shown; for a fixed sequence, whose other tests `least` leaves out, the one that is necessary."""
-        unit = {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
-        size = self.amount(self.least) + unit
+        size = self._sized(self.least)
         if self.place is not None:
             return (
                 f"{f'Alone it would have to exceed {size}. ' * (self.unit is not None and float(self.numbers[self.effect]) < self.least)}"
                 f"The {self.axis}s of a layer are tested in the order of their effect on one half of the images, until one fails; "
                 "those after it count as not shown."
             )
-        side = "below" if self.least < float(self.numbers.get(f"{self.effect}_null_low", -math.inf)) else "above"
-        other = ", or as far on the other side of the null" * ("(two-sided)" in self.evidence)
-        return f"It would have been shown at {size} or {side}{other}."
+        start = float(self.numbers.get(f"{self.effect}_null_low", -math.inf))
+        ends = sorted(end for end in (self.least, self.opposite) if not math.isnan(end))
+        sides = [f"at {self._sized(end)} or {'below' if end < start else 'above'}" for end in ends]
+        return f"It would have been shown {', or '.join(sides)}."
+
+    def _sized(self, value: float) -> str:
+        return self.amount(value) + {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")
 
     def amount(self, value: float) -> str:
         """A value of the effect with the digits that the sentence or the evidence gives it.
@@ -194,22 +199,6 @@ def say(name: str, yes: str, **numbers: Any) -> Claim:
     return Claim(name, "", "", numbers=numbers, p=math.nan, n=0, describes=True, **words)  # type: ignore[arg-type]
 
 
-def goes(values: Any) -> tuple[str, dict[str, float]]:
-    """(template, numbers): ``rises from {start:g} to {end:g}`` or ``falls …``, and the values ``start`` and ``end``.
-
-    ``is {end:g}`` if the first and the last value are equal to three digits.
-
-    Args:
-        values: A course, of which the first and the last value count.
-    """
-    start, end = float(values[0]), float(values[-1])
-    if math.isnan(start) or f"{start:.3g}" == f"{end:.3g}":
-        words = "is {end:g}"
-    else:
-        words = f"{'falls' if end < start else 'rises'} from {{start:g}} to {{end:g}}"
-    return words, {"start": start, "end": end}
-
-
 def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
     """The claims about one network with their verdicts, after the correction of a page.
 
@@ -233,14 +222,33 @@ def judge(claims: Iterable[Claim], families: int) -> list[Claim]:
     corrected = np.minimum(families * corrected, 1)
     for claim, q, n in zip(given, corrected, tests, strict=True):
         level = ALPHA / families / n
-        least = math.nan if claim.critical is None else claim.critical(level) if level >= claim.floor else math.inf
+        least, opposite = _limits(claim, level)
         shown = bool(q < ALPHA)
         found.append(
             replace(
-                claim, corrected=float(q), least=float(least), tests=int(n), shown=shown, held=int(shown), critical=None
+                claim,
+                corrected=float(q),
+                least=least,
+                opposite=opposite,
+                tests=int(n),
+                shown=shown,
+                held=int(shown),
+                critical=None,
             )
         )
     return found
+
+
+def _limits(claim: Claim, level: float) -> tuple[float, float]:
+    """(`Claim.least`, `Claim.opposite`) at a level."""
+    if claim.critical is None:
+        return math.nan, math.nan
+    if level < claim.floor:
+        return math.inf, math.nan
+    found = claim.critical(level)
+    ends = found if isinstance(found, tuple) else (found,)
+    reached = [float(end) for end in ends if not math.isinf(end)] or [math.inf]
+    return reached[0], reached[1] if len(reached) > 1 else math.nan
 
 
 def _within(claims: list[Claim]) -> tuple[np.ndarray, np.ndarray]:
@@ -264,122 +272,6 @@ def by_rate(n: int) -> int:
         n: Number of seeds.
     """
     return int(stats.binom.ppf(1 - ALPHA, n, ALPHA))
-
-
-def fill(template: str, numbers: Numbers) -> str:
-    """The template with its numbers; NaN is a dash, and a range of two NaN is "not defined".
-
-    Args:
-        template: Text with ``{x:2}`` for two decimals, ``{x:1%}`` a share in percent, ``{x:,}`` a whole number,
-            ``{x:g}`` three significant digits, ``{x:step}`` a step, ``{x:#image}`` counted, ``{x:rises3}`` "rises by
-            0.012", "falls by 0.012" or "falls by less than 0.001", ``{x:upto3}`` "up to 0.012" or "below 0.001",
-            ``{x:is|are}`` the first word for 1, else the second.
-        numbers: Numbers by name.
-    """
-    return _WORDS.format(template, **numbers).replace("– to –", UNDEFINED)
-
-
-UNDEFINED = "not defined (too few)"
-"""Stands for an undefined interval: there are too few images or units."""
-
-
-class _Words(string.Formatter):
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, str):
-            return value
-        if math.isnan(value):
-            return "–"
-        if "|" in format_spec:
-            return format_spec.split("|")[value != 1]
-        if format_spec == ",":
-            return f"{int(value):,}"
-        if format_spec == "g":
-            return significant(value)
-        if format_spec == "step":
-            return f"step {int(value):,}"
-        if format_spec.startswith("#"):
-            return count(int(value), f"{format_spec[1:]}s")
-        if format_spec.startswith("upto"):
-            digits = int(format_spec[4:])
-            least = 10.0**-digits
-            return f"below {number(least, digits)}" if 2 * value < least else f"up to {number(value, digits)}"
-        if format_spec.startswith("rises"):
-            return (
-                f"{'falls' if value < 0 else 'rises'} by "
-                f"{'' if 2 * abs(value) >= 10.0 ** -int(format_spec[5:]) else 'less than '}"
-                f"{number(max(abs(value), 10.0 ** -int(format_spec[5:])), int(format_spec[5:]))}"
-            )
-        if format_spec.endswith("%"):
-            return f"{number(100 * value, int(format_spec[:-1]))}%"
-        return number(value, int(format_spec or 2))
-
-
-_WORDS = _Words()
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A number for prose: a fixed number of decimals and a true minus sign; a dash for NaN.
-
-    Args:
-        value: The number.
-        digits: Number of decimals.
-    """
-    if math.isnan(value):
-        return "–"
-    # + 0.0: no minus before a zero; times 1 + 1e-12: halves are rounded up, here as in `significant`, whatever their last bit
-    return f"{round(value * (1 + 1e-12), digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def significant(value: float) -> str:
-    """Three significant digits, at least those before the point: ``0.00912``, ``96.7``, ``1,797``.
-
-    Args:
-        value: The number.
-    """
-    if math.isnan(value):
-        return "–"
-    return f"{value * (1 + 1e-12):{',.0f' if 999.5 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
-
-
-def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
-    """``p = 0.012``, ``p < 0.001``, ``p ≤ 0.048 (20 draws)`` at the draws' floor, or "p not defined".
-
-    Args:
-        p: The p value; NaN: not defined.
-        floor: The smallest p that the draws can give.
-        draws: Number of draws of the null; 0: its law is known.
-    """
-    if math.isnan(p):
-        return "p not defined"
-    if draws and p <= floor * (1 + 1e-9):
-        return f"p ≤ {significant(math.ceil(floor * 1e4) / 1e4)} ({count(draws, 'draws')})"
-    return "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
-
-
-def count(n: int, of: str) -> str:
-    """``1 image``, ``1,000 images``.
-
-    Args:
-        n: Number of things.
-        of: The things, in the plural.
-    """
-    return f"{n:,} {of.removesuffix('s') if n == 1 else of}"
-
-
-NAMED = 4
-"""Classes that a sentence names at most where they tie."""
-
-
-def tied(classes: Iterable[int]) -> str:
-    """``class 6``, ``classes 2, 5 and 8``; of many their number: ``9 classes``.
-
-    Args:
-        classes: The classes that tie.
-    """
-    names = [f"{one:,}" for one in classes]
-    if len(names) > NAMED:
-        return f"{len(names)} classes"
-    return f"classes {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"class {''.join(names) or '–'}"
 
 
 def _plain(value: Any) -> Any:

@@ -62,7 +62,7 @@ def demo(
         short: One epoch on a sixth of the training images: a quick check of the installation, not a good network.
     """
     from . import demonstration
-    from .claim import count
+    from .wording import count
 
     if seeds < 1:
         raise MicroscopeError(f"--seeds must be at least 1 (got {seeds})")
@@ -222,10 +222,10 @@ def verify(run: OneRun) -> None:
     Args:
         run: The run folder.
     """
-    from .claim import count
     from .run import Run, commits
     from .run import verify as find_problems
     from .run.verify import FOREIGN, no_run
+    from .wording import count
 
     if not any((run / name).is_file() for name in ("run.json", commits.NAME)):
         raise no_run(run)
@@ -265,8 +265,8 @@ def report(
     """
     from . import phantoms
     from . import report as reports
-    from .claim import count
     from .run import Run
+    from .wording import count
 
     _some(runs)
     output = output or Path(f"report.{format}")
@@ -293,8 +293,8 @@ def report(
 def _of_sweep(folder: Path) -> tuple[list[Run], list[dict[str, Any]]]:
     """The finished runs of a sweep, and the settings of each. Missing runs are reported."""
     from . import sweep as sweeps
-    from .claim import count
     from .run import Run, commits
+    from .wording import count
 
     jobs = [
         (folder / "runs" / job.name(seed), job.settings)
@@ -346,7 +346,7 @@ def learn(
         open: Opens JupyterLab; --no-open only copies.
     """
     from . import lessons
-    from .claim import count
+    from .wording import count
 
     if folder.exists() and not folder.is_dir():
         raise MicroscopeError(f"{folder} is a file; give a folder")
@@ -392,7 +392,7 @@ def calibrate(
         workers: Processes for the reports, one thread each.
     """
     from . import phantoms
-    from .claim import count
+    from .wording import count
 
     for name, value, least in (("empties", empties, 1), ("pages", pages, 0), ("workers", workers, 1)):
         if value < least:

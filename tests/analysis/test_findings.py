@@ -24,8 +24,9 @@ from neural_microscope.analysis.findings.printed import within
 from neural_microscope.analysis.findings.units import _auc_above
 from neural_microscope.analysis.look import FirstLook, Unmeasured, first_look
 from neural_microscope.analysis.look.looks import some
-from neural_microscope.claim import Claim, fill, judge
+from neural_microscope.claim import Claim, judge
 from neural_microscope.measure import MEASURES
+from neural_microscope.wording import fill
 
 RECORD = nm.RecordConfig(per_octave=1, every_epoch=False, probe_size=300)
 
@@ -101,7 +102,7 @@ def test_a_twin_whose_units_stand_in_another_order_has_every_unit_again(looks: l
 
 
 @pytest.mark.parametrize("own", [-0.3, 0.3])
-def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_effect_lies(own: float) -> None:
+def test_a_two_sided_test_says_what_it_would_have_shown_on_either_side(own: float) -> None:
     spread = np.linspace(-0.2, 0.2, 7)
     control = xr.Dataset(
         {"x": own, "x_untrained": ("network", spread), "x_shuffled": ("draw", 2 * spread)},
@@ -118,8 +119,9 @@ def test_a_two_sided_test_says_what_it_would_have_shown_on_the_side_where_the_ef
     bound = stats.t.isf(0.05 / 2, 6) * 2 * spread.std(ddof=1) * np.sqrt(1 + 1 / 7)
     (claim,) = judge([claim], families=1)
     assert claim.least == pytest.approx(np.sign(own) * bound)
-    side = f"{fill('{x:2}', {'x': claim.least})} or {'below' if own < 0 else 'above'}"
-    assert f"It would have been shown at {side}, or as far on the other side of the null." in claim.reasons
+    assert claim.opposite == pytest.approx(-claim.least)
+    low, high = (fill("{x:2}", {"x": sign * bound}) for sign in (-1, 1))
+    assert f"It would have been shown at {low} or below, or at {high} or above." in claim.reasons
 
 
 def test_a_null_ends_where_its_measure_ends() -> None:

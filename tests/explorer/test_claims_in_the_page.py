@@ -19,11 +19,11 @@ from playwright.sync_api import Locator, Page, expect
 import neural_microscope as nm
 from looked_at import Shared, claimed, looks_in
 from neural_microscope.analysis.look import FirstLook, LayerLook
-from neural_microscope.claim import probability
 from neural_microscope.explorer.missions import missions
 from neural_microscope.explorer.page import document, front_end
 from neural_microscope.explorer.payload import payload
 from neural_microscope.statistics import halves, p_values
+from neural_microscope.wording import probability
 
 Opener = Callable[..., Page]
 

@@ -15,8 +15,8 @@ from in_page import FRAME, address, in_page, panel
 from playwright.sync_api import Locator, Page, expect
 
 import neural_microscope as nm
-from neural_microscope.claim import probability
 from neural_microscope.statistics import null_band, p_values, shown
+from neural_microscope.wording import probability
 
 pytestmark = [pytest.mark.browser, pytest.mark.mnist]
 

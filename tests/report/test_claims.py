@@ -18,7 +18,7 @@ import neural_microscope as nm
 from elements import Element, Elements, classed, named
 from neural_microscope.analysis.findings import findings
 from neural_microscope.analysis.look import FirstLook, Pair, pairs
-from neural_microscope.claim import Claim, fill, probability, significant
+from neural_microscope.claim import Claim
 from neural_microscope.glossary import glosses
 from neural_microscope.measure import MEASURES, every, rules
 from neural_microscope.report import bibtex, compose
@@ -27,6 +27,7 @@ from neural_microscope.report.cards import LEGEND
 from neural_microscope.report.drawing import NULLS
 from neural_microscope.report.paper import described
 from neural_microscope.report.tables import OF_UNITS
+from neural_microscope.wording import fill, probability, significant
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def stored(elements: Elements) -> dict[str, Claim]:
 def again(values: dict[str, Any]) -> Claim:
     given = {one.name: values[one.name] for one in fields(Claim) if one.name in values}
     given["numbers"] = {key: np.nan if value is None else value for key, value in given["numbers"].items()}
-    for name in ("p", "corrected"):
+    for name in ("p", "corrected", "opposite"):
         given[name] = np.nan if given[name] is None else given[name]
     return Claim(**given | {"seeds": tuple(given["seeds"])})
 

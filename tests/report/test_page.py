@@ -23,7 +23,6 @@ from elements import Elements
 from neural_microscope.analysis.findings import bands, findings, headlines, strength, strongest
 from neural_microscope.analysis.findings.summary import CHOSEN, UNRANKED
 from neural_microscope.analysis.look import FirstLook
-from neural_microscope.claim import fill, significant
 from neural_microscope.errors import RunError
 from neural_microscope.measure import ALLOWED, DECLARED, EMPTY_KINDS
 from neural_microscope.phantoms import Instrument, calibrate, page_rate
@@ -32,6 +31,7 @@ from neural_microscope.report import cards, compose, paper, tables
 from neural_microscope.report.html import slug
 from neural_microscope.report.page import short
 from neural_microscope.statistics import ALPHA
+from neural_microscope.wording import fill, significant
 
 
 class Outline(HTMLParser):

@@ -14,10 +14,11 @@ from torch import nn
 from ..analysis.findings import findings
 from ..analysis.look import FirstLook, LayerLook
 from ..axes import unit_axis
-from ..claim import Claim, probability
+from ..claim import Claim
 from ..errors import MicroscopeError
 from ..measure import Measure, on_pages
 from ..run import Run
+from ..wording import probability
 
 COLUMNS = {"value": "", "low": "_low", "high": "_high", "nullLow": "_null_low", "nullHigh": "_null_high"}
 """The columns of a card for a variable: itself, its interval and its null; its p in words."""

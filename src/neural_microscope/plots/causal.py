@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import MaxNLocator
 
-from ..claim import count
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws
 

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from ..claim import count
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ..claim import count
 from ..statistics import networks
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws
 

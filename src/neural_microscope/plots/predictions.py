@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ..claim import count
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws
 

@@ -9,8 +9,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..claim import count
 from ..statistics import ALPHA
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws, fixed, told
 

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from ..claim import count
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from ..claim import count
+from ..wording import count
 from . import forms, style
 from .style import Plot, Theme, draws
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH, UNRANKED
-from ..claim import ALPHA, Claim, count, fill, significant
+from ..claim import ALPHA, Claim
+from ..wording import count, fill, significant
 from .html import escape, folded, heading, told, with_names
 from .page import Page, quantity, short
 

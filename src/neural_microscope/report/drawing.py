@@ -10,13 +10,13 @@ from typing import Any
 from .. import plots
 from ..analysis.findings.descriptions import PICTURED
 from ..analysis.look import FirstLook, LayerLook, Pair, Unmeasured, unpictured
-from ..claim import count
 from ..doors import door
 from ..measure import Measure, Picture, on_pages
 from ..plots.dynamics import classified
 from ..plots.overview import some_of
 from ..plots.style import classes_called, has_band
 from ..processes import Steps
+from ..wording import count
 from .html import escape, image
 
 COMPARED: Mapping[str, tuple[str, ...]] = {"clusters_over_time": ("controls.untrained_networks",)}

@@ -12,8 +12,9 @@ import xarray as xr
 
 from ..analysis.findings import strongest
 from ..analysis.look import FirstLook, Pair
-from ..claim import Claim, fill
+from ..claim import Claim
 from ..measure import Measure, Rule, on_pages, rules
+from ..wording import fill
 from .drawing import Drawn
 from .html import escape, slug
 from .links import Explorer

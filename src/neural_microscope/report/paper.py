@@ -15,13 +15,14 @@ import xarray as xr
 from .. import RELEASED, __version__, files
 from ..analysis.findings import findings, judging, populations
 from ..analysis.look import FirstLook, Progress, looking
-from ..claim import Claim, count
+from ..claim import Claim
 from ..config import OPTIMIZERS, LoopConfig
 from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
 from ..processes import one_by_one, one_thread
 from ..run import Run, network_names, same_but_seed
+from ..wording import count
 from .tasks import by_task
 
 FORMAT_VERSION = 1

@@ -10,9 +10,10 @@ from .. import plots
 from ..analysis.development import change_of_learning, takeover
 from ..analysis.look import FirstLook
 from ..changes import Ablate
-from ..claim import Claim, count
+from ..claim import Claim
 from ..replays import Replay
 from ..replays.claims import Judged, judged
+from ..wording import count
 from .html import escape, folded, heading, image, slug, told, worded
 
 Told = tuple[Replay | None, list[Claim], str]

@@ -12,13 +12,14 @@ import numpy as np
 from .. import files
 from ..analysis.findings import findings, judging
 from ..analysis.look import Progress
-from ..claim import Claim, count
+from ..claim import Claim
 from ..doors import door
 from ..errors import RunError
 from ..measure import rules
 from ..processes import one_by_one
 from ..run import Run, same_but_seed
 from ..run.population import in_words
+from ..wording import count
 from . import html
 from .html import escape, folded, scrolling, stored, told
 

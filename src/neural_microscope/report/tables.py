@@ -12,9 +12,10 @@ from itertools import chain, islice
 import numpy as np
 import xarray as xr
 
-from ..claim import Claim, count, fill, probability, significant
+from ..claim import Claim
 from ..measure import Rule
 from ..plots.style import class_name, with_names
+from ..wording import count, fill, probability, significant
 from .html import escape
 
 ROWS = 12

@@ -10,11 +10,12 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from ...claim import Claim, say, tied
+from ...claim import Claim, say
 from ...config import LoopConfig
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import INTERVAL, Law, beside
+from ...wording import tied
 
 RULE_OF_THUMB = 1e-3
 """An update of about this share of the weights is often quoted as healthy (Karpathy, CS231n notes). It is not a null."""

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ...claim import Claim, goes, say
+from ...claim import Claim, say
 from ...errors import DataError
 from ...measure import measure, of
 from ...statistics import beside, null_band
+from ...wording import goes
 
 
 @measure(

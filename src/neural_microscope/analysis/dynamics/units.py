@@ -10,9 +10,10 @@ import xarray as xr
 
 from ... import named
 from ...axes import unit_axis
-from ...claim import Claim, goes, say
+from ...claim import Claim, say
 from ...errors import DataError
 from ...measure import measure, of
+from ...wording import goes
 
 LOW, HIGH = 0.01, 0.99
 """Below LOW a unit has ultra-low density, above HIGH it is always on."""

@@ -10,8 +10,9 @@ import numpy as np
 from scipy import stats
 
 from ... import statistics
-from ...claim import Claim, tested, tied
+from ...claim import Claim, tested
 from ...measure import LABELS, of
+from ...wording import tied
 from .. import causal, geometry, predictions
 from ..look import FirstLook, LayerLook
 
@@ -189,6 +190,11 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         float(law.ppf(end / 100)) * math.sqrt(variance) / n + float(sure.mean()) for end in statistics.INTERVAL
     )
     over = gap < 0
+
+    def least(level: float) -> tuple[float, float]:
+        below, above = (float(sure.mean() + end(level / 2) * math.sqrt(variance) / n) for end in (law.ppf, law.isf))
+        return (_within(below, 0), _within(above)) if over else (_within(above), _within(below, 0))
+
     ece = look["predictions.calibration_error"]
     ece = ece.isel(snapshot=-1) if "snapshot" in ece.dims else ece
     yield tested(
@@ -211,7 +217,7 @@ def calibration(look: FirstLook) -> Iterator[Claim]:
         n=n,
         units="accuracy",
         call='nm.analysis.predictions.calibration_error(run.activations("logits"))',
-        critical=lambda level: float(sure.mean() + (law.ppf if over else law.isf)(level / 2) * math.sqrt(variance) / n),
+        critical=least,
     )
 
 
@@ -288,7 +294,10 @@ def pruning(look: FirstLook) -> Iterator[Claim]:
         n=int(curves.attrs["n_examples"]),
         units="accuracy",
         call=f"nm.analysis.causal.cumulative_ablation(run.model(), run.probe, {names}, by_layer=True, draws={len(drawn)})",
-        critical=lambda level: _within(beyond_sample(drawn, "below" if worse else "above", level / 2), 0),
+        critical=lambda level: (
+            _within(beyond_sample(drawn, "below" if worse else "above", level / 2), 0),
+            _within(beyond_sample(drawn, "above" if worse else "below", level / 2), 0),
+        ),
     )
 
 
@@ -305,7 +314,7 @@ def controlled(
 ) -> Claim:
     """A claim about a statistic of `untrained_networks` that must lie beyond untrained networks' and beyond shuffled labels', both.
 
-    ``digits``: the format of its values, see `claim.fill`.
+    ``digits``: the format of its values, see `wording.fill`.
     """
     control = layer["controls.untrained_networks"]
     own, size = control[name].values, int(control.attrs["n_examples"])
@@ -317,13 +326,16 @@ def controlled(
         for end in ("low", "high")
     }
 
-    def least(level: float) -> float:
-        """The value from which both nulls are exceeded, on the side where it lies."""
-        low = side == "below" or (side == "both" and bool(2 * own < laws[0].low + laws[0].high))
-        ends = [
-            beyond_sample(sample, "below" if low else "above", level / (1 + (side == "both"))) for sample in samples
-        ]
-        return float(shown_as(min(ends) if side == "below" else _within(min(ends) if low else max(ends))))
+    def beyond(end: statistics.Side, level: float) -> float:
+        """The value from which both nulls are exceeded."""
+        ends = [beyond_sample(sample, end, level) for sample in samples]
+        return float(shown_as(min(ends) if end == "below" else max(ends)))
+
+    def least(level: float) -> float | tuple[float, float]:
+        if side != "both":
+            return beyond("below", level) if side == "below" else _within(beyond("above", level))
+        below, above = _within(beyond("below", level / 2)), _within(beyond("above", level / 2))
+        return (below, above) if bool(2 * own < laws[0].low + laws[0].high) else (above, below)
 
     said = (
         "On these {compared:#image}: untrained networks "

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 from ... import named
-from ...claim import Claim, goes, say
+from ...claim import Claim, say
 from ...measure import measure, of
 from ...statistics import beside
+from ...wording import goes
 from .clouds import DRAWS, SPECTRUM, cloud, empty, rank_three
 from .spaces import blocks, eigenvalues, shares, shuffled, space
 
