@@ -146,3 +146,8 @@ def test_a_share_and_its_percentage_are_rounded_alike() -> None:
     """0.4915 is a little less than that as a binary number, a hundred times as much is not."""
     assert fill("{x:1%}, {x:g}, {x:3}", {"x": 0.4915}) == "49.2%, 0.492, 0.492"
     assert [fill("{x:0}", {"x": x}) for x in (0.5, 1.5, 2.5)] == ["1", "2", "3"]
+
+
+def test_a_rounded_number_keeps_its_zeros_and_an_exact_one_has_none() -> None:
+    assert [fill("{x:g}", {"x": x}) for x in (0.46998, 0.425, 45.96, 0.9999)] == ["0.470", "0.425", "46.0", "1.00"]
+    assert [fill("{x:g}", {"x": x}) for x in (0.5, 1.0, 100.2, 1797.3, 0.003)] == ["0.5", "1", "100", "1,797", "0.003"]

@@ -76,14 +76,20 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def significant(value: float) -> str:
-    """Three significant digits, at least those before the point: ``0.00912``, ``96.7``, ``1,797``.
+    """Three significant digits, at least those before the point: ``0.00912``, ``96.7``, ``1,797``. A rounded value keeps its zeros
+    (0.4702: ``0.470``), one that is exactly so short has none (``0.5``).
 
     Args:
         value: The number.
     """
     if math.isnan(value):
         return "–"
-    return f"{value * (1 + 1e-12):{',.0f' if 999.5 <= abs(value) < 1e9 else '.3g'}}".replace("-", "\N{MINUS SIGN}")
+    if 999.5 <= abs(value) < 1e9:
+        text = f"{value * (1 + 1e-12):,.0f}"
+    else:
+        text = f"{value * (1 + 1e-12):.3g}"
+        text = text if math.isclose(float(text), value, rel_tol=1e-7) else f"{value * (1 + 1e-12):#.3g}".rstrip(".")
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def probability(p: float, floor: float = 0.0, draws: int = 0) -> str:
