@@ -14,8 +14,8 @@ from .style import Plot, Theme, draws
 
 NAMED = 5
 """The number of largest values that are labeled with their unit."""
-TALL = 4
-"""A null so many times as high as all values with their intervals is cut off at half of that: it would press them flat."""
+TALL = 1.25
+"""A null is cut off at so many times the height of all values with their intervals: it would press them flat."""
 
 
 @draws
@@ -35,21 +35,24 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         float(table[name if name in table else "loss_increase"].max())
         for name in ("loss_increase_high", "loss_increase_null_high")
     )
-    cut = f", cut off (up to {style.told(reach)})" if reach > TALL * high > 0 else ""
+    top = TALL * high
+    cut = f"\n▲: the gray goes on, up to {style.told(reach)}" if reach > top > 0 else ""
+    below = table.assign(loss_increase_null_high=table["loss_increase_null_high"].clip(max=top)) if cut else table
     order = forms.units(
         axes,
-        table,
+        below,
         "loss_increase",
         named=NAMED,
         words=f"dot: mean over {table.attrs['n_examples']:,} images, line: 95% interval\n"
-        f"gray: 95% of random directions of equal norm{cut}",
+        f"gray: 95% of random directions of equal norm",
         title=f"Loss increase from ablating each {axis}, and along random directions",
-        xlabel=f"{count(table[axis].size, f'{axis}s')} of {style.short(layer)}, largest first",
+        xlabel=f"{count(table[axis].size, f'{axis}s')} of {style.short(layer)}, largest first{cut}",
         ylabel="loss increase when ablated (nats)",
     )
     if cut:
-        top = TALL / 2 * high
-        axes.set_ylim(axes.dataLim.y0 - top / 20, top)
+        (beyond,) = np.nonzero(table["loss_increase_null_high"].values[order] > top)
+        axes.plot(beyond, np.full(len(beyond), top), "^", color=theme.null, markersize=4)
+        axes.set_ylim(top=1.2 * top)  # room for the words
     most, least = (style.told(float(table["loss_increase"][order[end]]), 3) for end in (0, -1))
     return figure.says(
         f"Loss increase from ablating each {axis} of {layer}, largest first, from {most} to {least} nats; "
