@@ -12,6 +12,7 @@ from matplotlib.collections import PolyCollection
 from neural_microscope import plots
 from neural_microscope.analysis import geometry
 from neural_microscope.plots import style
+from neural_microscope.plots.overview import _apart
 from neural_microscope.statistics import networks
 
 STEPS = np.array([0, 1, 8, 64])
@@ -131,6 +132,15 @@ def test_purity_stands_over_that_of_untrained_networks_on_the_same_images() -> N
         assert [bar.get_x(), bar.get_x() + bar.get_width()] == pytest.approx([100 * law.low, 100 * law.high])
     assert axes.get_xlabel().replace("\n", " ").endswith("(%) on 30 images; gray: 20 untrained networks")
     assert [text.get_text() for text in axes.get_yticklabels()] == ["layers.0", "layers.1", "layers.2"]
+
+
+def test_digits_at_the_means_of_classes_do_not_cover_each_other() -> None:
+    places = np.random.default_rng(0).normal(size=(10, 2))
+    moved = _apart(places)
+    assert np.linalg.norm(places[:, None] - places, axis=-1)[np.triu_indices(10, 1)].min() < 0.5
+    assert np.linalg.norm(moved[:, None] - moved, axis=-1)[np.triu_indices(10, 1)].min() > 0.95
+    far = 9 * np.arange(10)[:, None] * np.ones(2)
+    np.testing.assert_array_equal(_apart(far), far)
 
 
 def test_the_legend_of_dimensions_has_a_line_for_each_layer_and_for_its_shuffled_units() -> None:

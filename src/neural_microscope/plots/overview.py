@@ -13,6 +13,10 @@ from .style import Plot, Theme, draws
 
 MOST = 100
 """Images drawn in a map at most."""
+DIGIT = 8.4
+"""The size of a class's digit, in points."""
+FEW = 20
+"""With more classes, digits have no room beside each other and stay where they are."""
 
 
 def some_of(total: int) -> slice:
@@ -47,6 +51,7 @@ def overview(
     else:
         forms.over_steps(learning, [("", curve, "test_loss")], log=True, title="Test loss")
     learning.set_xlabel("optimizer step", labelpad=1)
+    style.lay_out(figure)
     for key, table, title in zip(names, (untrained, trained), ("Untrained", "Trained"), strict=False):
         assert table is not None
         points, labels = scores(table)[-1], table["label"].values
@@ -71,4 +76,18 @@ def _classes(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
         color = style.theme_of(axes).of_class(int(label))
         axes.scatter(x, y, s=7, color=color, linewidths=0, alpha=0.6).set_in_layout(False)
     means = np.array([points[labels == label].mean(axis=0) for label in known])
-    map_of(axes, means, np.asarray(ends), known, size=70, halo=True, color=style.theme_of(axes).ink)
+    low, high = ends
+    if len(known) <= FEW and np.isfinite(means).all() and (high > low).all():
+        box = axes.get_window_extent()
+        digit = (high - low) * 1.2 * DIGIT * axes.figure.dpi / 72 / (box.width, box.height)
+        means = digit * _apart(means / digit)
+    map_of(axes, means, np.asarray(ends), known, size=DIGIT**2, halo=True, color=style.theme_of(axes).ink)
+
+
+def _apart(places: np.ndarray) -> np.ndarray:
+    """The places [digit, 2], in units of a digit's size, moved away from each other until none covers another."""
+    for _ in range(100):
+        apart = places[:, None] - places
+        distance = np.maximum(np.linalg.norm(apart, axis=-1), 1e-9)
+        places = places + (0.5 * np.clip(1 / distance - 1, 0, 1)[..., None] * apart).sum(1)
+    return places
