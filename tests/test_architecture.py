@@ -34,7 +34,7 @@ ROWS = [
     ["documents"],
     ["processes", "files"],
     ["doors", "stops"],
-    ["errors"],
+    ["errors", "wording"],
 ]
 """From the top of the house to its ground."""
 ABOVE_MEASURES = ("analysis.look", "analysis.streaming", "analysis.findings")
