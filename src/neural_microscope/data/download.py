@@ -50,7 +50,8 @@ def fetch(pins: Mapping[str, str], folder: Path, mirrors: Sequence[str], *, pati
                 break
             order.append(order.pop(order.index(mirror)))  # a mirror that failed is tried last for the next file
         else:
-            tried = ", ".join(f"{mirror} ({why})" for mirror, why in reasons.items())
+            same = {why: [mirror for mirror in reasons if reasons[mirror] == why] for why in reasons.values()}
+            tried = ", ".join(f"{' and '.join(mirrors)} ({why})" for why, mirrors in same.items())
             raise DataError(f"can't download {name}: tried {tried or 'nothing, for no mirror is known'}")
 
 
