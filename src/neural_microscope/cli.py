@@ -12,44 +12,31 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
 from . import usage
-from .config import CNNConfig, ConfigError, MLPConfig, RecordConfig, TrainConfig, fitted
+from .config import ConfigError, NetworkConfig, RecordConfig, TrainConfig, fitted
 from .errors import MicroscopeError, WrongType, WrongValue
 from .files import shown
 from .stops import Stops
+from .wording import count
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from .run import Run
-    from .training import History, Observer
+    from .training import History
 
-Network = Annotated[MLPConfig, tyro.conf.subcommand("mlp")] | Annotated[CNNConfig, tyro.conf.subcommand("cnn")]
-Runs = Annotated[
-    list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)")
-]
-OneRun = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-File = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
-Output = Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="")]
-Number = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
-Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="LAYER:UNITS", help_behavior_hint="")]
-Classes = Annotated[tuple[int, ...], tyro.conf.arg(metavar="CLASS [CLASS ...]", help_behavior_hint="")]
+Units = Annotated[tuple[str, ...], "LAYER:UNITS"]
+Classes = Annotated[tuple[int, ...], "CLASS"]
+
+# Parameters before a "/" are words in their place, all others are options; the text of an Annotated type stands for its value in help.
 
 
-def demo(
-    out: Path = Path("demo"),
-    data: str = "mnist",
-    seed: int = 0,
-    seeds: int = 1,
-    short: bool = False,
-) -> None:
+def demo(out: Path = Path("demo"), data: str = "mnist", seed: int = 0, seeds: int = 1, short: bool = False) -> None:
     """Trains an MLP and a CNN, records both, and writes two pages: the explorer, and the report.
 
     On a second run, finished runs are reused and interrupted ones are continued.
@@ -62,7 +49,6 @@ def demo(
         short: One epoch on a sixth of the training images: a quick check of the installation, not a good network.
     """
     from . import demonstration
-    from .wording import count
 
     if seeds < 1:
         raise MicroscopeError(f"--seeds must be at least 1 (got {seeds})")
@@ -81,7 +67,7 @@ def demo(
 
 
 def train(
-    network: Network,
+    network: NetworkConfig,
     out: Path,
     training: TrainConfig = TrainConfig(),  # noqa: B008  (frozen)
     record: RecordConfig = RecordConfig(),  # noqa: B008
@@ -101,36 +87,43 @@ def train(
     from . import train as run_training
     from .data import load
     from .run.beginning import leftovers
+    from .training import Telling
 
     leftovers(out)  # an occupied folder fails before a download
-    with _then(lambda: _continues(out)):
+    with _then(lambda: _continues(out, data)):
         dataset = load(data)
         if dataset.note:
             _say(f"NOTE: {dataset.note}")
         for change in dataset.changes:
             _say(f"{data}: {change}")
         network = fitted(network, dataset.image_shape, dataset.classes, dataset.image_channels)
-        with _training_bar(str(out)) as bar:
+        with _bars() as tell:
             recorder = Recorder(out, record, tell=lambda size: _say(f"{out}: {size}"))
-            history = run_training(models.build(network, training.seed), dataset, training, observers=[recorder, bar])
+            history = run_training(
+                models.build(network, training.seed), dataset, training, observers=[recorder, Telling(str(out), tell)]
+            )
     _ended(out, history)
 
 
-def resume(run: OneRun) -> None:
+def resume(run: Path, /, data: str = "") -> None:
     """Continues an interrupted run to its end, with exactly the same result, bit for bit, as without the interruption.
 
     Args:
         run: The run folder.
+        data: As of train; by default the set that the run names. A path must be given again.
     """
     from . import resume as continue_run
+    from .data import load
+    from .training import Telling
 
-    with _then(lambda: _continues(run)), _training_bar(str(run)) as bar:
-        history = continue_run(run, observers=[bar])
+    with _then(lambda: _continues(run, data)), _bars() as tell:
+        history = continue_run(run, data=load(data) if data else None, observers=[Telling(str(run), tell)])
     _ended(run, history)
 
 
 def replay(
-    run: OneRun,
+    run: Path,
+    /,
     at: int,
     ablate: Units = (),
     freeze: Units = (),
@@ -139,15 +132,15 @@ def replay(
     withhold: Classes = (),
     blur: Classes = (),
     rate: float = 1.0,
-    since: Number = None,
-    until: Number = None,
-    end: Number = None,
-    branches: Number = None,
+    since: int | None = None,
+    until: int | None = None,
+    end: int | None = None,
+    branches: int | None = None,
     orders: Literal["new", "same"] = "new",
     nulls: int = 20,
     restart_schedule: bool = False,
-    data: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = "",
-    out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")] = None,
+    data: str = "",
+    out: Path | None = None,
 ) -> None:
     """Forks a recorded training at a snapshot, and trains it on with and without a change, in several orders of the batches.
 
@@ -182,38 +175,25 @@ def replay(
 
     if not 0 <= rate < math.inf:
         raise ConfigError(f"rate is {rate:g}; it must be 0 or more, and finite")
-    kinds = (
-        (changes.Ablate, ablate),
-        (changes.Freeze, freeze),
-        (changes.Reinitialize, reinitialize),
-        (changes.Duplicate, duplicate),
-    )
-    parts: list[changes.Change] = [named_change(kind, text, since, until) for kind, texts in kinds for text in texts]
-    parts += [
-        kind(classes=classes, since=since, until=until)
-        for kind, classes in ((changes.Withhold, withhold), (changes.Blur, blur))
-        if classes
-    ]
+    kinds = {
+        changes.Ablate: ablate,
+        changes.Freeze: freeze,
+        changes.Reinitialize: reinitialize,
+        changes.Duplicate: duplicate,
+    }
+    parts = [named_change(kind, text, since, until) for kind, texts in kinds.items() for text in texts]
+    left = {changes.Withhold: withhold, changes.Blur: blur}
+    parts += [kind(classes=classes, since=since, until=until) for kind, classes in left.items() if classes]
     parts += [changes.LearningRate(rate, since=since, until=until)] * (rate != 1)
+    asked: dict[str, Any] = {"branches": branches, "orders": orders, "nulls": nulls, "until": end, "change": parts}
+    asked |= {"lr_schedule": "restarted" if restart_schedule else "continued", "data": load(data) if data else None}
     with _then(lambda: "the same command continues it"), _bars() as tell:
-        made = make(
-            run,
-            out,
-            at=at,
-            change=parts,
-            branches=branches,
-            orders=orders,
-            nulls=nulls,
-            until=end,
-            lr_schedule="restarted" if restart_schedule else "continued",
-            data=load(data) if data else None,
-            tell=tell,
-        )
+        made = make(run, out, at=at, tell=tell, **asked)
     for line in told(made, run):
         _say(line)
 
 
-def verify(run: OneRun) -> None:
+def verify(run: Path, /) -> None:
     """Verifies every file of a run folder, and prints what the run holds.
 
     Every missing, truncated or altered file is listed. Incomplete files of an interrupted writer, and files that are not part of the
@@ -225,7 +205,6 @@ def verify(run: OneRun) -> None:
     from .run import Run, commits
     from .run import verify as find_problems
     from .run.verify import FOREIGN, no_run
-    from .wording import count
 
     if not any((run / name).is_file() for name in ("run.json", commits.NAME)):
         raise no_run(run)
@@ -247,9 +226,10 @@ def verify(run: OneRun) -> None:
 
 
 def report(
-    runs: Runs,
-    output: Output = None,
-    calibration: File = None,
+    runs: list[Path],
+    /,
+    output: Path | None = None,
+    calibration: Path | None = None,
     format: Literal["html", "json"] = "html",
 ) -> None:
     """Writes one self-contained page about one run or several side by side, or about a sweep.
@@ -266,9 +246,7 @@ def report(
     from . import phantoms
     from . import report as reports
     from .run import Run
-    from .wording import count
 
-    _some(runs)
     output = output or Path(f"report.{format}")
     swept = [run for run in runs if (run / "sweep.json").is_file()]
     if swept and len(runs) > 1:
@@ -277,9 +255,10 @@ def report(
     record = phantoms.open_record(calibration)
     if (seconds := reports.expected(opened)) > 60:
         _say(f"{count(len(opened), 'runs')} to analyze: about {count(math.ceil(seconds / 60), 'minutes')} on one core")
+    _new(output)
     with (
         _then(lambda: f"{output} was not written; the same command reuses the runs already analyzed"),
-        _counter("analyzing") as progress,
+        _bars("analyzing: ") as progress,
     ):
         if format == "json":
             page = reports.write_json(opened, output, progress=progress)
@@ -294,7 +273,6 @@ def _of_sweep(folder: Path) -> tuple[list[Run], list[dict[str, Any]]]:
     """The finished runs of a sweep, and the settings of each. Missing runs are reported."""
     from . import sweep as sweeps
     from .run import Run, commits
-    from .wording import count
 
     jobs = [
         (folder / "runs" / job.name(seed), job.settings)
@@ -309,11 +287,7 @@ def _of_sweep(folder: Path) -> tuple[list[Run], list[dict[str, Any]]]:
     return [Run.open(run) for run, _ in done], [dict(settings) for _, settings in done]
 
 
-def explore(
-    runs: Runs,
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = Path("explorer.html"),
-    snapshots: int = 20,
-) -> None:
+def explore(runs: list[Path], /, output: Path = Path("explorer.html"), snapshots: int = 20) -> None:
     """Writes one offline page for exploring the networks: draw a digit, ablate units, step through training.
 
     Runs that differ only in seed are one network of the page; the others show which of its units recur.
@@ -326,18 +300,14 @@ def explore(
     from . import explorer
     from .run import Run
 
-    _some(runs)
     opened = [Run.open(run) for run in runs]
-    with _then(lambda: f"{output} was not written; the same command starts over"), _counter("measuring") as progress:
+    _new(output)
+    with _then(lambda: f"{output} was not written; the same command starts over"), _bars("measuring: ") as progress:
         page = explorer.write(opened, output, snapshots=snapshots, progress=progress)
     _say(f"{page.resolve()}  ({page.stat().st_size / 1e6:.1f} MB)")
 
 
-def learn(
-    folder: Annotated[Path, tyro.conf.Positional] = Path("lessons"),
-    solved: bool = False,
-    open: bool = True,
-) -> None:
+def learn(folder: Path = Path("lessons"), /, solved: bool = False, open: bool = True) -> None:
     """Copies the notebooks to a folder of yours and opens JupyterLab there. Files that are already there are kept.
 
     Args:
@@ -346,7 +316,6 @@ def learn(
         open: Opens JupyterLab; --no-open only copies.
     """
     from . import lessons
-    from .wording import count
 
     if folder.exists() and not folder.is_dir():
         raise MicroscopeError(f"{folder} is a file; give a folder")
@@ -366,13 +335,12 @@ def learn(
 
 
 def calibrate(
-    names: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")
-    ] = (),
+    names: tuple[str, ...] = (),
+    /,
     empties: int = 200,
     pages: int = 200,
     seed: int = 0,
-    output: Output = None,
+    output: Path | None = None,
     workers: int = 2,
 ) -> None:
     """Tests every measure on made-up data: some with a known effect that it must find, some with none, on which it must stay silent.
@@ -392,13 +360,12 @@ def calibrate(
         workers: Processes for the reports, one thread each.
     """
     from . import phantoms
-    from .wording import count
 
     for name, value, least in (("empties", empties, 1), ("pages", pages, 0), ("workers", workers, 1)):
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be {least} or more")
     kept = "does the rest" if output else "starts over; with --output it would do only the rest"
-    with _then(lambda: f"the same command {kept}"), _counter("calibrating") as progress:
+    with _then(lambda: f"the same command {kept}"), _bars("calibrating: ") as progress:
         result = phantoms.recalibrate(
             names, empties=empties, pages=pages, seed=seed, output=output, workers=workers, progress=progress
         )
@@ -417,16 +384,16 @@ def calibrate(
 
 
 def sweep(
-    network: Network,
+    network: NetworkConfig,
     out: str,
-    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT [INT ...]")] = (0,),
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD=VALUE,VALUE", help_behavior_hint="")] = (),
+    seeds: tuple[int, ...] = (0,),
+    set: Annotated[tuple[str, ...], "FIELD=VALUE,VALUE"] = (),
     training: TrainConfig = TrainConfig(),  # noqa: B008
     record: RecordConfig = RecordConfig(),  # noqa: B008
     data: str = "mnist",
     order: Literal["own", "shared"] = "own",
-    workers: Number = None,
-    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None,
+    workers: int | None = None,
+    scheduler: Annotated[str | None, "ADDRESS"] = None,
     retries: int = 2,
 ) -> None:
     """Trains and records many networks, on all cores of this machine or on a cluster (with Dask): one per seed and combination of settings.
@@ -461,7 +428,7 @@ def sweep(
     with (
         _then(lambda: f"finished networks are in {out}; the same command trains the rest"),
         sweeps.connect(workers, scheduler) as client,
-        _counter("training") as progress,
+        _bars("training: ") as progress,
     ):
         outcome = sweeps.run(asked, out, client, retries=retries, progress=progress)
     for name in outcome.diverged:
@@ -475,41 +442,27 @@ def sweep(
 
 def _calibration_tables(result: xr.Dataset) -> Iterator[str]:
     """Tables of the instruments, the rules on empty pages, and planted units."""
-    rows: list[tuple[str, ...]] = [
-        ("instrument", "planted", "truth", "measured", "error", "allowed", "false alarms", "")
-    ]
-    for i, name in enumerate(result["instrument"].values):
-        row = result.isel(instrument=i)
-        numbers = (f"{float(row[key]):.4g}" for key in ("truth", "measured", "error", "tolerance"))
-        fails = "" if row["recovered"] & row["silent"] else "FAILS"
-        rows.append((name, str(row["planted"].values), *numbers, f"{100 * float(row['false_alarms']):.1f}%", fails))
-    if len(rows) > 1:
-        yield _aligned(rows, "<<>>>>><")
+    from .report import tables
+
+    if result.sizes["instrument"]:
+        yield tables.of_instruments(result)
     if "kind" not in result:
         return
-    rows = [("pages about", "rule", "false there", "tested on", "shown on", "alone at 5%", "least p")]
+    rows: list[tuple[object, ...]] = []
     for kind in result["kind"].values:
         row = result.sel(kind=kind)
-        rows.append((str(kind), "any", "", f"{int(row['pages'])}", f"{int(row['pages_false'])} false", "", ""))
+        rows.append((kind, "any", "", int(row["pages"]), f"{int(row['pages_false'])} false", "", ""))
         for rule in result["rule"].values:
             one = row.sel(rule=rule)
-            counts = (f"{int(one[key])}" for key in ("asked", "claimed", "alone"))
-            rows.append(("", str(rule), "yes" if one["false_here"] else "", *counts, f"{float(one['least_p']):.2g}"))
-    yield _aligned(rows, "<<<>>>>")
-    rows = [("planted units", "shown for", "of", "mean effect")]
-    for name in result["plant"].values:
-        row = result.sel(plant=name)
-        counts = (f"{int(row[f'planted_{key}'])}" for key in ("found", "units"))
-        rows.append((str(name), *counts, f"{float(row['planted_effect']):.3g}"))
-    yield _aligned(rows, "<>>>")
-
-
-def _aligned(rows: Sequence[Sequence[str]], sides: str) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(sides))]
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
-        for row in rows
-    )
+            counts = (int(one[name]) for name in ("asked", "claimed", "alone"))
+            rows.append(("", rule, bool(one["false_here"]), *counts, float(one["least_p"])))
+    heads = ("pages about", "rule", "false there", "tested on", "shown on", "alone at 5%", "least p")
+    yield tables.aligned(heads, rows, left=(0, 1, 2))
+    plants = [result.sel(plant=name) for name in result["plant"].values]
+    rows = [
+        (one["plant"].item(), *(one[f"planted_{key}"].item() for key in ("found", "units", "effect"))) for one in plants
+    ]
+    yield tables.aligned(("planted units", "shown for", "of", "mean effect"), rows)
 
 
 def main(stops: Stops | None = None) -> None:
@@ -517,11 +470,10 @@ def main(stops: Stops | None = None) -> None:
     the recorded part is kept, and a line says how to continue.
     """
     with nullcontext(stops) if stops else Stops(at_once=True) as stops:
-        words, known = sys.argv[1:], list[str]()
+        parser: usage.Parser | None = None
         try:
-            call = usage.parse(COMMANDS, words)
-            known = usage.options(COMMANDS[words[0]], words)
-            importlib.import_module(f".{_ROOMS[words[0]]}", __package__)
+            call, parser = usage.parse({one.__name__: one for one in COMMANDS}, sys.argv[1:])
+            importlib.import_module(COMMANDS[parser.command], __package__)
             stops.at_once = False  # until the libraries are loaded, a signal may end the process at once without loss
             call()
         except BrokenPipeError:  # `microscope … | head` closed the pipe
@@ -533,20 +485,14 @@ def main(stops: Stops | None = None) -> None:
                 _fail("; ".join([f"interrupted{_BY.get(stops.came, '')}", *hints]), stops.code)
             if not isinstance(error, MicroscopeError | OSError):
                 raise
-            _fail(
-                "; ".join(["\n".join(_lines(error, words, known)), *hints]),
-                2 if isinstance(error, usage.UsageError) else 1,
-            )
+            _fail("; ".join([_told(error, parser), *hints]), 2 if isinstance(error, usage.UsageError) else 1)
 
 
-COMMANDS = {
-    one.__name__: one for one in (demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep)
-}
-_ROOMS = {
-    "demo": "demonstration", "train": "recording", "resume": "recording", "replay": "replays", "verify": "run", "report": "report",
-    "explore": "explorer", "learn": "lessons", "calibrate": "phantoms", "sweep": "sweep",
+COMMANDS: dict[Callable[..., None], str] = {
+    demo: ".demonstration", train: ".recording", resume: ".recording", replay: ".replays", verify: ".run", report: ".report",
+    explore: ".explorer", learn: ".lessons", calibrate: ".phantoms", sweep: ".sweep",
 }  # fmt: skip
-"""The module that each command loads."""
+"""The commands, each with the module that it loads."""
 _BY: dict[int, str] = {
     signal.SIGINT: " by Ctrl-C",
     signal.SIGTERM: " by a request to end (SIGTERM)",
@@ -554,20 +500,15 @@ _BY: dict[int, str] = {
 }
 
 
-def _lines(error: BaseException, words: Sequence[str], known: Sequence[str]) -> list[str]:
+def _told(error: BaseException, parser: usage.Parser | None) -> str:
     """An error's message, with options as they are typed; one with several arguments takes a line for each."""
     several = type(error).__str__ is MicroscopeError.__str__ and len(error.args) > 1
     lines = [" ".join(str(part).split()) for part in (error.args if several else [error])]
-    if isinstance(error, MicroscopeError):
+    if parser and isinstance(error, MicroscopeError):
         leads = isinstance(error, ConfigError | WrongType | WrongValue)
-        lines = [usage.as_typed(line, known, leads=leads) for line in lines]
-    see = lines[0].startswith("--") and not isinstance(error, usage.UsageError)
-    return [f"{lines[0]}. See: {usage.program(words)} --help", *lines[1:]] if see else lines
-
-
-def _some(runs: Sequence[Path]) -> None:
-    if not runs:
-        raise MicroscopeError("RUN is missing: give at least one run folder. See: microscope report --help")
+        lines = [usage.as_typed(line, parser.known, leads=leads) for line in lines]
+        lines[0] += f". See: {parser.prog} --help" * lines[0].startswith("--")
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -580,15 +521,22 @@ def _then(hint: Callable[[], str]) -> Iterator[None]:
         raise
 
 
-def _continues(run: Path) -> str:
+def _continues(run: Path, data: str) -> str:
     from .run import commits
 
     try:
         begun = commits.read(run).snapshots
     except (MicroscopeError, OSError):
         begun = 0
-    command = shlex.join(["microscope", "resume", str(run)])
+    command = shlex.join(
+        ["microscope", "resume", str(run), *(["--data", data] if Path(data).exists() and data else [])]
+    )
     return f"`{command}` continues it" if begun else "nothing was recorded yet; the same command starts over"
+
+
+def _new(output: Path) -> None:
+    if not output.parent.exists():
+        _say(f"NOTE: {output.parent} is a new folder")
 
 
 def _say(text: str) -> None:
@@ -607,42 +555,22 @@ def _ended(out: Path, history: History) -> None:
 
 
 @contextmanager
-def _progress(*columns: Any, what: str = "") -> Iterator[Callable[..., None]]:
-    """tell(name, done, total, state in words): a progress bar for each name."""
+def _bars(what: str = "") -> Iterator[Callable[..., None]]:
+    """tell(name, done, total, state in words): a progress bar for each name, with ``what`` is done before it."""
     from rich.markup import escape
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    state = TextColumn("{task.fields[state]}")
+    columns = (TextColumn(f"{what}{{task.description}}"), BarColumn(), state, TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as progress:
         tasks: dict[str, Any] = {}
 
         def tell(name: str, done: int, total: int, state: str = "") -> None:
             if name not in tasks:  # work done earlier does not count for the speed
-                tasks[name] = progress.add_task(escape(shown(f"{what}{name}")), total=total, completed=done, state="")
-            progress.update(tasks[name], completed=done, state=state)
+                tasks[name] = progress.add_task(escape(shown(name)), total=total, completed=done, state="")
+            progress.update(tasks[name], completed=done, state=state or f"{done:,} of {total:,}")
 
         yield tell
-
-
-def _bars() -> AbstractContextManager[Callable[..., None]]:
-    """Progress bars for training."""
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-
-    state = TextColumn("{task.fields[state]}")
-    return _progress(TextColumn("{task.description}"), BarColumn(), state, TimeRemainingColumn())
-
-
-def _counter(what: str) -> AbstractContextManager[Callable[..., None]]:
-    """A progress function (name, done, total) for counted work."""
-    return _progress(what=f"{what}: ")
-
-
-@contextmanager
-def _training_bar(name: str) -> Iterator[Observer]:
-    """An observer that shows the progress of training."""
-    from .training import Telling
-
-    with _bars() as tell:
-        yield Telling(name, tell)
 
 
 if __name__ == "__main__":

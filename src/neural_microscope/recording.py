@@ -599,7 +599,7 @@ def recorded_data(folder: Path, about: dict[str, Any], data: Dataset | None) -> 
             else f"other images of the name {name}"
         )
         raise RunError(
-            f"{folder} was trained on {other} (their checksums differ). Leave data out, or give the images it was trained on"
+            f"{folder} was trained on {other} (their checksums differ). Give the images it was trained on, or no data"
         )
     return data
 

@@ -1,87 +1,66 @@
-"""Parsing of the command line with tyro: help from signatures and settings; wrong usage is one line that names the option as typed."""
+"""The command line's options, from the commands' signatures and from settings; wrong usage is one line that names the option as typed."""
 
 from __future__ import annotations
 
+import argparse
 import ast
 import dataclasses
 import difflib
 import inspect
-import io
 import re
-import shutil
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from functools import partial, wraps
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
-from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
-
-import tyro
-from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
+from types import NoneType
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from .config import Checked, CNNConfig, MLPConfig, RecordConfig, TrainConfig
 from .errors import MicroscopeError, unknown
 
 NETWORKS: dict[str, type[Any]] = {"mlp": MLPConfig, "cnn": CNNConfig}
-_GIVEN = {"network": (), "training": (TrainConfig,), "record": (RecordConfig,)}
-"""Parameters that stand for the options of settings; the network's kind is a word of its own."""
-_OF_THE_DATA = ("image_shape", "image_channels", "classes")
+SETTINGS: dict[str, type[Any]] = {"training": TrainConfig, "record": RecordConfig}
+"""Parameters that stand for the options of settings, as ``network`` does, whose kind is a word of its own."""
+OF_THE_DATA = ("image_shape", "image_channels", "classes")
+NUMBERS = {int: "a whole number", float: "a number"}
 
 
 class UsageError(MicroscopeError):
     """Words that no command takes."""
 
 
-def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> Callable[[], None]:
-    """The call that the words ask for, not yet made. Prints help or the version and exits, if they ask for that.
+def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> tuple[Callable[[], None], Parser]:
+    """The call that the words ask for, not yet made, and what parsed it. Prints help or the version and exits, if they ask for that.
 
     Args:
-        commands: The commands by name.
+        commands: The commands by name. A parameter before a "/" is a word in its place, any other is an option.
         words: The words after the program's name.
 
     Raises:
         UsageError: Anything that the command does not take.
     """
-    words = list(words) or ["--help"]
+    name, *rest = words or ["--help"]
     if words == ["--version"]:
         print(version("neural-microscope"))
         sys.exit(0)
-    if {"-h", "--help"} & {*words} or words[0].startswith("--tyro-"):  # tyro writes completions for shells
-        return _parsed(commands, words)
-    if words[0] not in commands:
-        text = str(unknown("subcommand", words[0], commands))
-        raise UsageError(f"{text}{'' if text.endswith('?') else '.'} See: microscope --help")
+    if name in ("-h", "--help"):
+        _overview(commands).parse_args([name])
+    if name not in commands:
+        raise UsageError(_see(str(unknown("subcommand", name, commands)), "microscope"))
+    kind = next((word for word in rest if word in NETWORKS), "")
+    parser = Parser(commands[name], kind)
     try:
-        _check(commands[words[0]], words)
-        return _parsed(commands, words)
+        return parser.call(rest), parser
     except MicroscopeError as error:
-        text = as_typed(str(error), options(commands[words[0]], words))
-        raise UsageError(
-            f"{text.removesuffix('.')}{'' if text.endswith('?') else '.'} See: {program(words)} --help"
-        ) from None
+        raise UsageError(_see(as_typed(str(error), parser.known), parser.prog)) from None
 
 
-def program(words: Sequence[str]) -> str:
-    """The command whose help explains the words."""
-    kinds = [word for word in words[1:] if word in NETWORKS and words[0] in ("train", "sweep")]
-    return " ".join(["microscope", *words[:1], *kinds[:1]])
-
-
-def options(command: Callable[..., None], words: Sequence[str]) -> list[str]:
-    """The long options of a command, for the kind of network that the words name."""
-    found = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        network = [NETWORKS[word] for word in words if word in NETWORKS]
-        if (settings := network[:1] if name == "network" else _GIVEN.get(name)) is not None:
-            fields = [(field.name, field.type) for one in settings for field in dataclasses.fields(one)]
-        else:
-            fields = [] if re.search("Runs|OneRun|Positional", parameter.annotation) else [(name, parameter.annotation)]
-        for field, kind in fields:
-            found += [field] + [f"no_{field}"] * (kind == "bool")
-    return [f"--{name.replace('_', '-')}" for name in found]
+def _see(text: str, program: str) -> str:
+    return f"{text.removesuffix('.')}{'' if text.endswith('?') else '.'} See: {program} --help"
 
 
 def as_typed(text: str, known: Sequence[str], *, leads: bool = True) -> str:
@@ -104,140 +83,155 @@ def as_typed(text: str, known: Sequence[str], *, leads: bool = True) -> str:
     return text.replace("use load('digits')", "add --data digits") if "--data" in known else text
 
 
-def _check(command: Callable[..., None], words: Sequence[str]) -> None:
-    """Errors for which tyro would describe the options of all commands."""
-    if "network" in inspect.signature(command).parameters and not {*NETWORKS} & {*words}:
-        if words[1:] and not words[1].startswith("-"):
-            raise unknown("network", words[1], NETWORKS)
-        raise UsageError("the kind of network is missing: mlp or cnn")
-    known = [*options(command, words), "--help"]
-    names = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
-    for name, times in Counter(names).items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise UsageError(f"{program(words)} has no {name}" + "".join(f"; did you mean {one}?" for one in near))
-        if times > 1:
-            raise UsageError(f"{name} is given {times} times; give it once, with all its values after it")
+class _Formatter(argparse.HelpFormatter):
+    """Keeps the paragraphs of a description."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in text.split("\n\n"))
 
 
-def _parsed(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> Callable[[], None]:
-    said, box = _Page(), _Page()
-    try:
-        with redirect_stdout(said), redirect_stderr(box), _REGISTRY:
-            return tyro.extras.subcommand_cli_from_dict(
-                {name: _later(command) for name, command in commands.items()},
-                prog="microscope",
-                description="A microscope for small neural networks: train, record, and inspect.",
-                args=words,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs),
-            )
-    except SystemExit as end:
-        print(_wrapped(said.getvalue(), shutil.get_terminal_size().columns), end="")
-        if not end.code:
-            raise
-        _refuse(end, box.getvalue())
+class _Parser(argparse.ArgumentParser):
+    """Its namespace holds only what was given, and its errors are ours."""
+
+    def __init__(self, prog: str, text: str) -> None:
+        how: dict[str, Any] = {"argument_default": argparse.SUPPRESS, "allow_abbrev": False}
+        super().__init__(prog, f"{prog} [-h] [OPTIONS]", text, formatter_class=_Formatter, **how)
+
+    def error(self, message: str) -> NoReturn:
+        message = re.sub(r"^argument (?:-\w/)?(\S+?)(?:/\S+)?: ", r"\1 ", message)
+        raise UsageError(re.sub(r"expected (.*) argument", r"needs \1 value", message))
 
 
-def _later(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """The command's call, without making it."""
-
-    @wraps(command)
-    def later(*args: Any, **kwargs: Any) -> Callable[[], None]:
-        return partial(command, *args, **kwargs)
-
-    command.__doc__ = re.sub(r"\n {12,}", " ", command.__doc__ or "")  # tyro would keep these line breaks
-    return later
-
-
-class _Page(io.StringIO):
-    """Text in the colors and characters of standard output."""
-
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+def _overview(commands: Mapping[str, Callable[..., None]]) -> _Parser:
+    """The parser whose help lists the commands."""
+    parser = _Parser("microscope", "A microscope for small neural networks: train, record, and inspect.")
+    parser.usage = "microscope COMMAND [OPTIONS]"
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    listed = parser.add_argument_group("commands, each with a --help of its own")
+    for name, command in commands.items():
+        listed.add_argument(name, help=_about(command)[0].split("\n\n")[0])
+    return parser
 
 
-_ANSI = r"\x1b\[[\d;]*m"
+class Parser(_Parser):
+    """The parser of a command, for a ``kind`` of network if it takes one."""
+
+    def __init__(self, command: Callable[..., None], kind: str) -> None:
+        self.command, self.parameters = command, inspect.signature(command).parameters
+        self.kind = kind if "network" in self.parameters else ""
+        text, about = _about(command)
+        super().__init__(" ".join(["microscope", command.__name__, self.kind]).strip(), text)
+        hints, self.needed = get_type_hints(command, include_extras=True), dict[str, str]()
+        for name, one in self.parameters.items():
+            if settings := self.settings(name):
+                group = self.add_argument_group(f"{name} options", "" if name == "network" else about[name])
+                docs, kinds = dict(_docs(settings)), get_type_hints(settings)
+                for field in dataclasses.fields(settings):
+                    default = "that of the data" if field.name in OF_THE_DATA else field.default
+                    _add(group, field.name, kinds[field.name], docs[field.name], default)
+            elif name == "network":
+                self.epilog = f"Options of a network: {self.prog} mlp --help, {self.prog} cnn --help"
+            else:
+                placed = one.kind is one.POSITIONAL_ONLY
+                typed = _add(self, name, hints[name], about[name], one.default, placed=placed)
+                self.needed |= {name: typed} if one.default is one.empty else {}
+        network = ["{mlp,cnn}"] * bool(self.epilog)
+        self.usage = " ".join([self.prog, *network, "[-h]", *self.needed.values(), "[OPTIONS]"])
+
+    @property
+    def known(self) -> list[str]:
+        """The options, as typed."""
+        return [*self._option_string_actions]
+
+    def settings(self, name: str) -> type[Any] | None:
+        """The settings that a parameter stands for."""
+        return NETWORKS.get(self.kind) if name == "network" else SETTINGS.get(name)
+
+    def call(self, words: list[str]) -> Callable[[], None]:
+        """The command with the values that the words give it."""
+        if self.kind:
+            words.remove(self.kind)
+        elif self.epilog and not {"-h", "--help"} & {*words}:
+            if words and not words[0].startswith("-"):
+                raise unknown("network", words[0], NETWORKS)
+            raise UsageError("the kind of network is missing: mlp or cnn")
+        words = [re.sub("^--[^=]+", lambda option: option[0].replace("_", "-"), word) for word in words]
+        for name, times in Counter(word.partition("=")[0] for word in words if word.startswith("--")).items():
+            if name not in self.known:
+                near = difflib.get_close_matches(name, self.known, n=1)
+                raise UsageError(f"{self.prog} has no {name}" + "".join(f"; did you mean {one}?" for one in near))
+            if times > 1:
+                raise UsageError(f"{name} is given {times} times; give it once, with all its values after it")
+        found, more = self.parse_known_intermixed_args(words)
+        values = {name: value for name, value in vars(found).items() if value is not None}
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        if missing := [typed.partition(" [")[0] for name, typed in self.needed.items() if name not in given]:
+            raise UsageError(f"{' and '.join(missing)} is missing")
+        if more:
+            raise UsageError(f"this command takes no {' '.join(more)}")
+        for name in self.parameters:
+            if settings := self.settings(name):
+                names = [field.name for field in dataclasses.fields(settings) if field.name in given]
+                given[name] = settings(**{field: given.pop(field) for field in names})
+        placed = [name for name, one in self.parameters.items() if one.kind is one.POSITIONAL_ONLY and name in given]
+        return partial(self.command, *(given.pop(name) for name in placed), **given)
 
 
-def _wrapped(text: str, width: int) -> str:
-    """Help whose usage and description fit the width, as tyro's boxes do."""
-    lines = []
-    for line in text.splitlines():
-        bare = re.sub(_ANSI, "", line)
-        if re.fullmatch(r"│ \(required\) *│", bare):  # says nothing about the list that follows
-            continue
-        if len(bare) > width and "│" not in line and "─" not in line:
-            usage = bare.startswith("usage:")
-            filled = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
-            line = filled(bare.replace(",", ", ") if usage else bare, width, subsequent_indent=" " * 7 * usage)
-        lines.append(f"{line}\n")
-    return "".join(lines)
+def _add(to: Any, name: str, hint: Any, doc: str, default: Any, *, placed: bool = False) -> str:
+    """Adds an option, or words in their place, for values of the type; returns it as typed."""
+    hint, metavar = get_args(hint) if get_origin(hint) is Annotated else (hint, "")
+    if default is inspect.Parameter.empty:
+        doc += " (required)"
+    elif default not in (None, "", ()):
+        doc += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+    typed = f"--{name.replace('_', '-')}"
+    how: dict[str, Any] = {"help": doc.replace("%", "%%")} | ({} if placed else {"dest": name})
+    if hint is bool:
+        to.add_argument(typed, action=argparse.BooleanOptionalAction, **how)
+        return typed
+    several = get_origin(hint) in (tuple, list)
+    if several:
+        hint, *more = get_args(hint)
+        how["nargs"] = 1 + len(more) if more and more[0] is not ... else "*"
+    elif placed:
+        how |= {"nargs": "?", "default": None}  # that it is missing is told with the options that are
+    parts = [hint] if get_origin(hint) is Literal else get_args(hint) or [hint]
+    values = [value for part in parts for value in get_args(part)]
+    kinds = [part for part in parts if isinstance(part, type) and part is not NoneType]
+    ways = [kind.__name__.upper() for kind in kinds] + [f"{{{','.join(values)}}}"] * bool(values)
+    how["metavar"] = metavar = name.upper().rstrip("S") if placed else metavar or "|".join(ways)
+    flags = [name] if placed else ["-o"] * (name == "output") + [typed]
+    to.add_argument(*flags, type=partial(_read, kinds, values), **how)
+    return f"{metavar} [{metavar} ...]" if placed and several else metavar if placed else f"{typed} {metavar}"
 
 
-_WORDS = (
-    (r".*Error parsing .*?(--[\w-]+): invalid literal for int\(\) with base 10: (.*)", r"\1 is \2; it must be a whole number"),
-    (r".*Error parsing .*?(--[\w-]+): could not convert string to float: (.*)", r"\1 is \2; it must be a number"),
-    (r".*Error parsing .*?(--[\w-]+): no type matching INT\|\{(\w+),(\w+)\} .*? from \['(.*?)'\].*",
-     r"\1 is '\4'; it must be a whole number, \2 or \3"),
-    (r".*invalid choice (.*) for argument .*?(--[\w-]+).*? Expected one of \((.*)\)\.?", r"\2 is \1; it must be one of \3"),
-    (r".*Missing value for argument .*?(--[\w-]+).*? Expected (\d+) values?\.", r"\1 needs \2 values"),
-    (r"Unrecognized options Unrecognized options: (.*?)(?: Perhaps .*| Available .*)?", r"this command takes no \1"),
-)  # fmt: skip
-"""tyro's errors as regular expressions, and the same in our words."""
+def _read(kinds: Sequence[type[Any]], values: Sequence[str], text: str) -> Any:
+    """A typed value of the kind, or one of the values."""
+    if text in values:
+        return text
+    for kind in kinds:
+        with suppress(ValueError):
+            return kind(text)
+    ways = [*(NUMBERS[kind] for kind in kinds), *values] if kinds else [f"one of {', '.join(map(repr, values))}"]
+    must = " or ".join(filter(None, [", ".join(ways[:-1]), ways[-1]]))
+    raise argparse.ArgumentTypeError(f"is {text!r}; it must be {must}")
 
 
-def _refuse(end: SystemExit, box: str) -> NoReturn:
-    """The error that tyro printed, as one of ours."""
-    cause = end.__context__
-    while cause is not None and not isinstance(cause, MicroscopeError):
-        cause = cause.__context__
-    if cause is not None:
-        raise cause
-    if "Missing from" in box:
-        missing = re.findall(r"^[│|] {5}(\S.*?) *[│|]$", re.split("full helptext|Unrecognized", box)[0], re.MULTILINE)
-        raise UsageError(f"{' and '.join(missing)} is missing")
-    text = " ".join(re.sub(rf"[│╭╮╰╯─]|{_ANSI}", " ", box).split())
-    text = re.split(" Argument helptext:| For full helptext", text)[0]
-    for pattern, words in _WORDS:
-        text = re.sub(f"^{pattern}$", words, text)
-    raise UsageError(text)
-
-
-_REGISTRY = ConstructorRegistry()
-
-
-@_REGISTRY.struct_rule
-def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """The options of settings, whose help is the docstring below each field."""
-    if not (inspect.isclass(info.type) and issubclass(info.type, Checked)):
-        return None
-    docs = {name: doc for one in info.type.__mro__ if issubclass(one, Checked) for name, doc in _docs(one)}
-    hints = get_type_hints(info.type)
-    default = info.default if isinstance(info.default, info.type) else info.type()
-    fields = []
-    for field in dataclasses.fields(info.type):  # type: ignore[arg-type]
-        value, kind = getattr(default, field.name), hints[field.name]
-        hint = "(default: that of the data)" if field.name in _OF_THE_DATA else "" if value in ((), "") else None
-        several = get_origin(kind) is tuple and get_args(kind)[-1] is ...
-        metavar = f"[{get_args(kind)[0].__name__.upper()} ...]" if several else None
-        typed: Any = Annotated[kind, tyro.conf.arg(metavar=metavar, help_behavior_hint=hint)]
-        fields.append(StructFieldSpec(field.name, typed, value, _help(docs[field.name], hints)))
-    return StructConstructorSpec(info.type, tuple(fields))
+def _about(command: Callable[..., None]) -> tuple[str, dict[str, str]]:
+    """A command's docstring: the text, and what it says of each parameter."""
+    text, _, args = (inspect.getdoc(command) or "").partition("\nArgs:\n")
+    items = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", args, re.MULTILINE)
+    return text.strip(), {name: " ".join(words.split()) for name, words in items}
 
 
 def _docs(settings: type[Any]) -> Iterator[tuple[str, str]]:
-    """(field, its docstring) of a class of settings."""
-    (made,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
-    for field, doc in pairwise(made.body if isinstance(made, ast.ClassDef) else []):
-        if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
-            yield ast.unparse(field.target), str(doc.value.value)
-
-
-def _help(doc: str, names: Mapping[str, Any]) -> str:
-    """A field's docstring, with other fields as options."""
-    doc = re.sub(
-        r"`?\b(\w+_\w+)\b`?", lambda found: f"--{found[1].replace('_', '-')}" if found[1] in names else found[1], doc
-    )
-    return " ".join(doc.split())
+    """(field, its docstring with other fields as options) of settings."""
+    names = {field.name for field in dataclasses.fields(settings)}
+    for made in settings.__mro__:
+        body = ast.parse(textwrap.dedent(inspect.getsource(made))).body[0] if issubclass(made, Checked) else None
+        for field, doc in pairwise(body.body if isinstance(body, ast.ClassDef) else []):
+            if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
+                text = " ".join(str(doc.value.value).split())
+                for name in re.findall(r"\w+_\w+", text):
+                    text = text.replace(name, f"--{name.replace('_', '-')}") if name in names else text
+                yield ast.unparse(field.target), text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pickle
 import re
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import neural_microscope as nm
@@ -85,9 +87,12 @@ def test_a_file_that_a_stopped_writer_left_is_listed_and_no_damage(run: Path, tm
 
 @pytest.mark.usefixtures("undrawn")
 def test_report_writes_a_page(run: Path, tmp_path: Path) -> None:
-    done = microscope("report", run, "-o", tmp_path / "page.html")
+    page = tmp_path / "new" / "page.html"
+    done = microscope("report", "-o", page, run)
     assert done.returncode == 0, done.stderr
-    assert "What happens inside the MLP" in (tmp_path / "page.html").read_text("utf-8")
+    assert "What happens inside the MLP" in page.read_text("utf-8")
+    assert done.stdout == f"NOTE: {page.parent} is a new folder\n{page}\n"
+    assert microscope("report", run, "-o", page).stdout == f"{page}\n"
 
 
 def test_resume_of_a_finished_run_and_folders_that_are_none_fail_in_one_line(run: Path, tmp_path: Path) -> None:
@@ -174,6 +179,30 @@ def test_ctrl_c_exits_with_130_keeps_the_run_and_resume_ends_it(tmp_path: Path) 
     assert nm.Run.open(folder).status.startswith("interrupted at step")
     done = microscope("resume", folder)
     assert done.returncode == 0, done.stderr
+    assert nm.Run.open(folder).status == "finished"
+
+
+def test_a_run_on_data_of_a_path_is_continued_with_that_path(tmp_path: Path) -> None:
+    digits = nm.data.load("digits")
+    arrays = {
+        f"{part}_{what}": getattr(getattr(digits, part), what)
+        for part in ("train", "test")
+        for what in ("images", "labels")
+    }
+    np.savez(tmp_path / "own.npz", **arrays)
+
+    class Stopping(nm.training.Observer):
+        def stepped(self, training: nm.training.InProgress) -> None:
+            raise KeyboardInterrupt
+
+    mlp = nm.MLP(nm.MLPConfig(image_shape=(8, 8), hidden=(4,)))
+    own, folder = nm.data.load(tmp_path / "own.npz"), tmp_path / "run"
+    with contextlib.suppress(KeyboardInterrupt):
+        nm.train(mlp, own, nm.TrainConfig(epochs=1), observers=[nm.Recorder(folder), Stopping()])
+    failed = microscope("resume", folder)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith("Give the data it was trained on: --data …\n")
+    assert microscope("resume", folder, "--data", tmp_path / "own.npz").returncode == 0
     assert nm.Run.open(folder).status == "finished"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from .. import __version__
 from ..analysis.look import FirstLook
 from ..glossary import glosses
@@ -13,7 +11,7 @@ from . import tables
 from .atlas import atlas
 from .cards import found, not_shown
 from .drawing import OVERVIEW
-from .html import escape, filters, folded, heading, scrolling, slug, stored, told, worded
+from .html import escape, filters, folded, heading, naming, scrolling, slug, stored, told, worded
 from .links import NAME
 from .page import PARTS, Page
 from .paper import bibtex, described
@@ -98,8 +96,7 @@ def _network(page: Page, look: FirstLook) -> str:
     figure = ""
     if drawn := page.images[look.name].get(OVERVIEW, ""):
         told_of = [*said, *(c for c in own if c.rule == "the training")]
-        ids = escape(" ".join(c.id for c in told_of))
-        figure = f'<figure data-claim="{ids}">{worded(drawn, told_of, title)}</figure>'
+        figure = f"<figure{naming(told_of)}>{worded(drawn, told_of, title)}</figure>"
     claims = "".join(told(c, "p", where=False) for c in said)
     task = f"<p>{escape(about_task(look))}</p>" if look.run.task != "classification" else ""
     return f'<section class="network">{heading(2, f"network-{slug(look.name)}", look.name)}{task}{claims}{figure}</section>'
@@ -131,17 +128,12 @@ def calibrated(page: Page) -> str:
     claims = [c for c in page.claims if c.network == "calibration" and c.rule != RATE]  # which the first screen tells
     if record is None or not claims:
         return ""
-    wanted = ("truth", "measured", "error", "tolerance", "false_alarms", "recovered", "silent", "planted")
-    names = [n for n in wanted if n in record]
-    instruments: Iterable[object] = record["instrument"].values if "instrument" in record else ()
-    rows = [(str(name), *(record[n].values[place].item() for n in names)) for place, name in enumerate(instruments)]
-    text = tables.aligned(["instrument", *(n.replace("_", " ") for n in names)], rows, left={0, len(names)})
-    ids = escape(" ".join(c.id for c in claims))
+    text = tables.of_instruments(record)
     pre = f'<pre tabindex="0" role="region" aria-label="Every instrument on its phantom and on empty ones">{escape(text)}</pre>'
     again = "<p><code>microscope calibrate</code> measures this again.</p>"
     return (
         f'{heading(2, "calibration", "Check of the method")}<ul class="claims">{"".join(told(c, where=False) for c in claims)}</ul>'
-        + folded("All instruments", again + pre, attributes=f' class="numbers" data-claim="{ids}"')
+        + folded("All instruments", again + pre, attributes=f' class="numbers"{naming(claims)}')
     )
 
 

@@ -16,7 +16,7 @@ from ..claim import Claim
 from ..measure import Rule
 from ..plots.style import class_name, with_names
 from ..wording import count, fill, probability, significant
-from .html import escape
+from .html import escape, naming
 
 ROWS = 12
 """Rows of a table of results, of each layer; its caption says how many there are."""
@@ -101,6 +101,15 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], left: Collect
         ).rstrip()
         for line in lines
     )
+
+
+def of_instruments(record: xr.Dataset) -> str:
+    """A calibration's instruments as `aligned` text: each planted truth, what was measured, and the false alarms on empty phantoms."""
+    wanted = ("truth", "measured", "error", "tolerance", "false_alarms", "recovered", "silent", "planted")
+    names = [name for name in wanted if name in record]
+    instruments: Iterable[object] = record["instrument"].values if "instrument" in record else ()
+    rows = [(str(one), *(record[name].values[place].item() for name in names)) for place, one in enumerate(instruments)]
+    return aligned(["instrument", *(name.replace("_", " ") for name in names)], rows, left={0, len(names)})
 
 
 def of_results(
@@ -331,10 +340,7 @@ def _unit(unit: int, own: Mapping[str, Claim], columns: Mapping[str, Mapping[str
             continue
         values = "".join(f"<td>{escape(_filled(one, head, claim))}</td>" for head, one in templates.items())
         said = escape(f"{claim.verdict}, {probability(claim.corrected).removeprefix('p ').removeprefix('= ')}")
-        cells += (
-            f'{values}<td data-claim="{escape(claim.id)}" class="verdict {claim.verdict.replace(" ", "-")}">{said}</td>'
-        )
+        cells += f'{values}<td{naming([claim])} class="verdict {claim.verdict.replace(" ", "-")}">{said}</td>'
     name = fill("{x:,}", {"x": unit})
     name = f'<a href="{escape(address)}">{name}</a>' if address else name
-    ids = " ".join(claim.id for claim in own.values())
-    return f'<tr data-claim="{escape(ids)}"><th scope="row">{name}</th>{cells}</tr>'
+    return f'<tr{naming(own.values())}><th scope="row">{name}</th>{cells}</tr>'
