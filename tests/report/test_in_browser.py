@@ -46,6 +46,14 @@ def test_the_page_opens_whole_and_fits_its_window(browser: Browser, page: Path, 
     tab.context.close()
 
 
+def test_what_is_wider_than_the_window_says_that_it_scrolls(browser: Browser, page: Path) -> None:
+    tab, _ = opened(browser, page, 360, "light")
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    wide = "[...document.querySelectorAll('pre, .scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    tab.wait_for_function(f"{wide}.length > 10 && {wide}.every(e => e.matches('[data-wide]'))")
+    tab.context.close()
+
+
 MEASURED = """() => ({
     height: document.documentElement.scrollHeight,
     words: document.body.innerText.split(/\\s+/).filter(one => /\\w/.test(one)).length,

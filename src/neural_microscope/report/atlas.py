@@ -12,7 +12,7 @@ from ..analysis.look import FirstLook, LayerLook, Pair
 from ..claim import Claim
 from ..measure import Measure, Rule, rules
 from .drawing import draw
-from .html import escape, folded, heading, row, scrolling, slug, told, verdict, worded
+from .html import escape, folded, heading, naming, row, scrolling, slug, told, verdict, worded
 from .page import PARTS, Page, quantity, short
 from .tables import OF_UNITS, meanings, of_results, of_units
 
@@ -25,7 +25,8 @@ def atlas(page: Page) -> str:
     parts = "".join(_part(page, key) for key in PARTS)
     top = f'<div class="row top" aria-hidden="true"><span>Question</span>{names}</div>'
     intro = (
-        '<p>All questions, all networks. <span class="on-screen">A row opens to claims, pictures, numbers.</span></p>'
+        '<p>All questions, all networks. <span class="on-screen">A row opens to claims, pictures, numbers.</span>'
+        '<span class="on-paper">Tables of numbers, that of all instruments too, are on the page only.</span></p>'
     )
     columns = min(len(page.looks), 3)
     kind = "one" if columns == 1 else "many" if len(page.looks) > 3 else "few"
@@ -62,7 +63,6 @@ def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, 
     cells = "".join(f'<span class="cell">{"".join(map(_chip, _in_short(own[at.name])))}</span>' for at in ats)
     title = rule.question if rule else measure.title
     key = slug(rule.name) if rule else ("side-" if isinstance(ats[0], Pair) else "") + slug(measure.name)
-    ids = escape(" ".join(c.id for claims in own.values() for c in claims))
     inside = "".join(
         f'<div class="side"{_named(at) * (len(ats) > 1)}>{_claims(page, claims)}{_pictures(page, measure, at) if first else ""}</div>'
         for at, claims in zip(ats, own.values(), strict=True)
@@ -73,7 +73,9 @@ def _row(page: Page, measure: Measure, rule: Rule | None, ats: Sequence[At], *, 
     content = f'{shared}<div class="sides">{inside}</div>{numbers}'
     tested = [claim for claims in own.values() for claim in _in_short(claims)]
     meaning = quantity(tested[0]) if tested else ""
-    return row(key, title, cells, content, quantity=meaning, attributes=f' data-claim="{ids}"')
+    return row(
+        key, title, cells, content, quantity=meaning, attributes=naming(c for claims in own.values() for c in claims)
+    )
 
 
 def _named(at: At) -> str:
@@ -90,7 +92,7 @@ def _chip(claim: Claim) -> str:
     """A claim as its effect and its verdict."""
     layer = claim.hook_point.removesuffix(".hook_post")
     where = f'<span class="where"><span class="network">{escape(claim.network)} </span>{escape(layer)}</span> '
-    return f'<span class="chip" data-claim="{escape(claim.id)}">{where}{short(claim)} {verdict(claim)}</span>'
+    return f'<span class="chip"{naming([claim])}>{where}{short(claim)} {verdict(claim)}</span>'
 
 
 def _claims(page: Page, claims: Sequence[Claim]) -> str:
@@ -137,14 +139,10 @@ def _figure(drawn: str, claims: Iterable[Claim], title: str, where: str = "") ->
     claims = list(claims)
     caption = f'<figcaption><span class="where">{escape(where)}:</span> ' if where else "<figcaption>"
     return (
-        f"<figure{_ids(claims)}>{worded(drawn.replace('<figcaption>', caption), claims, title)}</figure>"
+        f"<figure{naming(claims)}>{worded(drawn.replace('<figcaption>', caption), claims, title)}</figure>"
         if drawn
         else ""
     )
-
-
-def _ids(claims: Iterable[Claim]) -> str:
-    return f' data-claim="{escape(" ".join(c.id for c in claims))}"'
 
 
 def _results(measure: Measure, at: At) -> dict[str, Any]:
@@ -179,7 +177,9 @@ def _numbers(measure: Measure, at: At, claims: Sequence[Claim]) -> str:
     text = of_results(results, at.scope if isinstance(at, Pair) else "layer", measure.name, steps)
     name = f"{measure.title}, {at.name}"
     pre = f'<pre tabindex="0" role="region" aria-label="{escape(name)}">{escape(text)}</pre>'
-    return folded(f"The numbers: {escape(at.name)}", pre, attributes=f' class="numbers"{_ids(claims)}') if text else ""
+    return (
+        folded(f"The numbers: {escape(at.name)}", pre, attributes=f' class="numbers"{naming(claims)}') if text else ""
+    )
 
 
 def _units(page: Page, look: FirstLook, layer: LayerLook) -> str:
@@ -194,4 +194,4 @@ def _units(page: Page, look: FirstLook, layer: LayerLook) -> str:
 
     table = of_units(claims, [rule for _, rule in rules()], caption, address)
     summary = f'<span id="units-{slug(where)}" class="where">{escape(where)}</span>: every {layer.axis}'
-    return folded(summary, scrolling(table, caption), attributes=_ids(claims[:1])) if table else ""
+    return folded(summary, scrolling(table, caption), attributes=naming(claims[:1])) if table else ""

@@ -13,7 +13,7 @@ from ..analysis.findings import bands, strength
 from ..analysis.findings.summary import CHOSEN, GENERAL, STRENGTH, UNRANKED
 from ..claim import ALPHA, Claim
 from ..wording import count, fill, significant
-from .html import escape, folded, heading, told, with_names
+from .html import escape, folded, heading, naming, told, with_names
 from .page import Page, quantity, short
 
 NULLS = {
@@ -30,13 +30,15 @@ LEGEND = (
     "largest. AUC: how well a unit alone tells a class from the others (0.5: chance)."
 )
 """A key to the cards."""
+FEWER = "Untrained networks are compared on {compared:,} of the {probed:#image}, to be quick; most pictures show all."
+"""The reason for numbers on fewer images than the picture beside them has."""
 
 
 def found(page: Page) -> str:
     """The findings that are told first, the strongest first."""
     cards = "".join(_finding(page, claim) for claim in page.first)
     unit = f" {CHOSEN}" if any(claim.unit is not None for claim in page.first) else ""
-    rank = folded("How strength is measured", f'<p data-claim="{_ids(page.first)}">{escape(STRENGTH + unit)}</p>')
+    rank = folded("How strength is measured", f"<p{naming(page.first)}>{escape(STRENGTH + unit)}</p>")
     ranked = {GENERAL, *(claim.rule for claim in page.first)}
     others = {c.rule: c for c in page.claims if c.shown and c.unit is None and c.rule not in ranked}
     asked, number = len(page.first) + len(others), len(page.first)
@@ -48,9 +50,9 @@ def found(page: Page) -> str:
     besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
     intro = f"{besides}{count(asked, 'questions')} {'show' if asked > 1 else 'shows'} an effect: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
-    ids = _ids([*page.first, *others.values()])
+    ids = naming([*page.first, *others.values()])
     body = f'{_key(page)}{rank}<div class="cards">{cards}</div>' if cards else ""
-    return f'{heading(2, "found", "Shown")}<p data-claim="{ids}">{intro[:1].upper() + intro[1:] if asked else nothing}</p>{body}'
+    return f"{heading(2, 'found', 'Shown')}<p{ids}>{intro[:1].upper() + intro[1:] if asked else nothing}</p>{body}"
 
 
 def not_shown(page: Page) -> str:
@@ -67,9 +69,9 @@ def not_shown(page: Page) -> str:
         return ""
     beyond = f" {BEYOND}" if any(bands(claims[0]) for claims in asked) else ""
     intro = f"<p>An effect that is not shown may still exist.{beyond}</p>{'' if page.first else _key(page)}"
-    partly = _ids([claim for rule in above for claim in missed[rule]])
+    partly = naming([claim for rule in above for claim in missed[rule]])
     told_above = "{cards:#card} under Shown also {cards:names|name} places without a shown effect."
-    below = f'<p data-claim="{partly}">{fill(told_above, {"cards": len(above)})}</p>' if above else ""
+    below = f"<p{partly}>{fill(told_above, {'cards': len(above)})}</p>" if above else ""
     return f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>{below}'
 
 
@@ -81,10 +83,13 @@ def _usual(page: Page) -> str:
 
 
 def _key(page: Page) -> str:
-    """A key to the cards: `LEGEND`, and the names of the usual bands."""
+    """A key to the cards: `LEGEND`, the names of the usual bands, and why some claims are about fewer images than others."""
     usual = _usual(page)
-    about = _ids([c for rule in page.rules for c in page.missed(rule) if bands(c) and _named(c) == usual])
-    return f'<p class="legend" data-claim="{about}">{LEGEND}{f" {escape(usual)}." if usual else ""}</p>'
+    about = [c for rule in page.rules for c in page.missed(rule) if bands(c) and _named(c) == usual]
+    some = (c for c in page.claims if "compared" in c.numbers)
+    part = [c for c in some if float(c.numbers["compared"]) < float(c.numbers["probed"])][:1]
+    fewer = "".join(f" {fill(FEWER, claim.numbers)}" for claim in part)
+    return f'<p class="legend"{naming([*about, *part])}>{LEGEND}{f" {escape(usual)}." if usual else ""}{fewer}</p>'
 
 
 def _finding(page: Page, claim: Claim) -> str:
@@ -92,7 +97,7 @@ def _finding(page: Page, claim: Claim) -> str:
     it is not.
     """
     size = f' <span class="strength">Strength {significant(strength(claim))}</span>'
-    evidence = f'<p data-claim="{escape(claim.id)}">{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>'
+    evidence = f"<p{naming([claim])}>{escape(with_names(fill(claim.evidence, claim.numbers)))}</p>"
     missed = page.missed(claim.rule)
     axis = _Axis.of([claim, *filter(bands, missed)])
     others = f'<p class="quiet">Not shown:</p>{_answers(page, missed, axis)}' if missed else ""
@@ -112,7 +117,7 @@ def _card(page: Page, kind: str, claims: Sequence[Claim], content: str, evidence
     title = heading(3, f"{kind}-{key}", page.question(claim))
     links = f'<p class="links">{page.explore(claim)} <a href="#{key}">Atlas</a>{size}</p>'
     inside = f"{title}{content}{folded('Evidence', evidence)}{_definition(page, claim)}{links}"
-    return f'<article class="card" data-claim="{_ids(claims)}">{inside}</article>'
+    return f'<article class="card"{naming(claims)}>{inside}</article>'
 
 
 def _evidence(claims: Sequence[Claim]) -> str:
@@ -132,7 +137,7 @@ def _answers(page: Page, claims: Sequence[Claim], axis: _Axis) -> str:
         "Beyond its bands, but the test asks for more": [c for c in claims if c.p >= ALPHA and _beyond(c)],
     }
     told_of = "".join(
-        f'<p class="quiet" data-claim="{_ids(own)}">{note}: {escape(", ".join(c.where for c in own))}.</p>'
+        f'<p class="quiet"{naming(own)}>{note}: {escape(", ".join(c.where for c in own))}.</p>'
         for note, own in notes.items()
         if own
     )
@@ -149,7 +154,7 @@ def _odds(claim: Claim) -> str:
     """Its p, the images, and the seeds if there are several; the end of its reasons, without the numbers that are drawn."""
     odds = claim.reasons.removeprefix(fill(claim.evidence, claim.numbers)).strip()
     seeds = claim.replicated if len(claim.seeds) > 1 else ""
-    return f'<p class="odds quiet" data-claim="{escape(claim.id)}">{escape(f"{odds} {seeds}".strip())}</p>'
+    return f'<p class="odds quiet"{naming([claim])}>{escape(f"{odds} {seeds}".strip())}</p>'
 
 
 def _elsewhere(page: Page, claim: Claim, words: str) -> str:
@@ -167,7 +172,7 @@ def _elsewhere(page: Page, claim: Claim, words: str) -> str:
     }
     where = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
     words = "Shown, of judged units" if units else words
-    return f'<p class="quiet" data-claim="{_ids(shown)}">{words}: {escape(where)}.</p>' if shown else ""
+    return f'<p class="quiet"{naming(shown)}>{words}: {escape(where)}.</p>' if shown else ""
 
 
 Ends = tuple[float, float]
@@ -265,7 +270,7 @@ def _strip(claim: Claim, axis: _Axis) -> str:
         for kind, ends in ranges.items()
     )
     rows += _ends(claim, axis)
-    return f'<div class="strip" data-claim="{escape(claim.id)}" role="img" aria-label="{escape(_spoken(claim))}">{rows}</div>'
+    return f'<div class="strip"{naming([claim])} role="img" aria-label="{escape(_spoken(claim))}">{rows}</div>'
 
 
 def _ends(claim: Claim, axis: _Axis) -> str:
@@ -282,7 +287,7 @@ def _strips(claims: Sequence[Claim], axis: _Axis) -> str:
         name = quantity(drawn[0]) + " (logarithmic axis)" * axis.logarithmic
         name += f" (line: {REFERENCES[drawn[0].rule][1]})" if _reference(drawn[0]) else ""
         name = f'<span class="where">{escape(name)}</span>'
-        below = f'<div class="strip short axis" data-claim="{_ids(drawn)}" aria-hidden="true">{_ends(drawn[0], axis)}{name}</div>'
+        below = f'<div class="strip short axis"{naming(drawn)} aria-hidden="true">{_ends(drawn[0], axis)}{name}</div>'
     return f'<div class="strips">{"".join(_short(claim, axis) for claim in claims)}{below}</div>'
 
 
@@ -297,7 +302,7 @@ def _short(claim: Claim, axis: _Axis) -> str:
             f"{_track(claim, axis, [*ranges.values()], beside=_reference(claim))}</span>"
         )
     name = f'<span class="where">{escape(claim.where)}</span>'
-    return f'<div class="strip short{kind}" data-claim="{escape(claim.id)}">{name}{track}<b>{value}</b></div>'
+    return f'<div class="strip short{kind}"{naming([claim])}>{name}{track}<b>{value}</b></div>'
 
 
 def _spoken(claim: Claim) -> str:
@@ -334,7 +339,3 @@ def _definition(page: Page, claim: Claim) -> str:
     ]
     call = f"<p>Python: <code>{escape(claim.call)}</code></p>" if claim.call else ""
     return folded("Definition", "".join(f"<p>{escape(part)}</p>" for part in parts if part) + call)
-
-
-def _ids(claims: Sequence[Claim]) -> str:
-    return escape(" ".join(c.id for c in claims))

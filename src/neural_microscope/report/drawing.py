@@ -100,10 +100,8 @@ def _overview(look: FirstLook) -> str:
         name = plots.style.short(last.hook_point)
         name = last.hook_point if name.isdigit() else name  # of a module without names of its own
         size = count(last.size, f"{last.axis}s")
-        where = (
-            f"; {images} (dots) and class means (digits, moved apart) on two principal components of {name} ({size})"
-        )
-    caption = f"Test {'accuracy' if classified(curve) else 'loss'} over training{escape(where)}."
+        where = f"Dots: {images}; digits: class means, moved apart; on two principal components of {name} ({size})."
+    caption = escape(where) or f"Test {'accuracy' if classified(curve) else 'loss'} over training."
     return image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), lambda plot: caption, both=True)
 
 

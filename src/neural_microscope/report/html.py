@@ -45,7 +45,13 @@ def told(claim: Claim, tag: str = "li", *, whole: bool = False, where: bool = Tr
     small = f' <span class="reasons quiet">{escape(with_names(reasons))}</span>' if reasons else ""
     strong, mark = ("span", "") if claim.describes else ("strong", f" {verdict(claim)}")
     said = f'<{strong} class="sentence">{sentence(claim)}</{strong}>{mark}'
-    return f'<{tag} data-claim="{escape(claim.id)}">{place}{said}{small}</{tag}>'
+    return f"<{tag}{naming([claim])}>{place}{said}{small}</{tag}>"
+
+
+def naming(claims: Iterable[Claim]) -> str:
+    """The attribute by which an element names its claims; empty without any."""
+    ids = escape(" ".join(claim.id for claim in claims))
+    return f' data-claim="{ids}"' if ids else ""
 
 
 def slug(text: str) -> str:

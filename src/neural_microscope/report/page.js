@@ -39,6 +39,10 @@
       } catch {} // the address bar has it
     });
 
+  // What is wider than its place says that it scrolls.
+  const wide = new ResizeObserver((seen) => seen.forEach(({ target: one }) => one.toggleAttribute("data-wide", one.scrollWidth > one.clientWidth)));
+  all("pre, .scroll").forEach((one) => wide.observe(one));
+
   // Tables of units.
   const number = (cell) => parseFloat(cell.textContent.replace("\u2212", "-").replace(/[^\d.-]*/, "").replace(/,/g, ""));
   for (const table of all("table.units")) {

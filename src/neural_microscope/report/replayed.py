@@ -14,7 +14,7 @@ from ..claim import Claim
 from ..replays import Replay
 from ..replays.claims import Judged, judged
 from ..wording import count
-from .html import escape, folded, heading, image, slug, told, worded
+from .html import escape, folded, heading, image, naming, slug, told, worded
 
 Told = tuple[Replay | None, list[Claim], str]
 """A replay, its claims, and the error; no replay where its folder can't be read."""
@@ -59,8 +59,7 @@ def _replay(name: str, one: Replay | None, claims: Sequence[Claim], wrong: str) 
         table = takeover(one.effects(lost.layer), lost.chosen)
         words = f"Rise of each unit's ablation effect in {lost.layer} at step {held.until:,}: branch minus twin, mean over orders."
         pictures.append(image(partial(plots.takeover, table), partial(_said, words)))
-    ids = escape(" ".join(claim.id for claim in claims))
-    figures = "".join(f'<figure data-claim="{ids}">{worded(drawn, claims, title)}</figure>' for drawn in pictures)
+    figures = "".join(f"<figure{naming(claims)}>{worded(drawn, claims, title)}</figure>" for drawn in pictures)
     listed = "".join(told(claim, whole=True, where=False) for claim in claims)
     code = f"<pre><code>nm.Replay.open({escape(repr(str(one.folder)))})</code></pre>"
     return (

@@ -21,7 +21,7 @@ from ..run import Run, same_but_seed
 from ..run.population import in_words
 from ..wording import count
 from . import html
-from .html import escape, folded, scrolling, stored, told
+from .html import escape, folded, naming, scrolling, stored, told
 
 WIDTH, HEIGHT = 120, 36
 """Of a learning curve, in CSS pixels."""
@@ -145,5 +145,4 @@ def _shown(claims: Sequence[Claim], rule: str) -> str:
     single = [c for c in own if c.unit is not None] or own
     if not single:
         return "–"
-    ids = escape(" ".join(c.id for c in single if c.unit is None))
-    return f'<span data-claim="{ids}">{sum(c.shown for c in single)} of {len(single)}</span>'
+    return f"<span{naming(c for c in single if c.unit is None)}>{sum(c.shown for c in single)} of {len(single)}</span>"
