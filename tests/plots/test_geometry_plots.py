@@ -149,3 +149,12 @@ def test_the_legend_of_dimensions_has_a_line_for_each_layer_and_for_its_shuffled
     assert names == [f"layers.{i}{end}" for end in ("", ", units shuffled") for i in range(3)]
     ink, gray = legend.get_lines()[0], legend.get_lines()[3]
     assert (ink.get_linestyle(), ink.get_color() == gray.get_color()) == (gray.get_linestyle(), False)
+
+
+def test_the_legend_of_dimensions_names_each_of_many_layers_once_beside_their_line() -> None:
+    many = {f"layers.{i}.hook_post": DIMENSION["layers.0.hook_post"] for i in range(20)}
+    (legend,) = plots.dimension_over_time(many).legends
+    *layers, gray = [text.get_text() for text in legend.get_texts()]
+    assert sorted(", ".join(layers).split(", ")) == sorted(f"layers.{i}" for i in range(20))
+    assert layers[0] == "layers.0, layers.6, layers.12, layers.18"
+    assert (gray, len(legend.get_lines())) == ("gray: units shuffled", len(layers) + 1)

@@ -115,9 +115,13 @@ def dimension_over_time(results: Mapping[str, xr.Dataset], *, theme: Theme) -> P
         axes.set_xlabel(axes.get_xlabel().removesuffix(" (0: untrained)"))
     panels[0].set_ylabel("dimensions")
     # Most bands are too narrow to be seen: in the legend stand their lines.
-    lines = [Line2D([], [], color=c, linestyle=s) for c in (theme.ink, theme.null) for s in forms.LINES[: len(results)]]
-    names = [f"{style.short(name)}{end}" for end in ("", ", units shuffled") for name in results]
-    across = (1 if max(map(len, names), default=0) > 28 else 2) if style.narrow() else max(len(results), 1)
+    styles, layers = len(forms.LINES), [style.short(name) for name in results]
+    names = [", ".join(layers[k::styles]) for k in range(min(styles, len(layers)))]  # more layers share a style
+    gray = [f"{name}, units shuffled" for name in names] if len(layers) <= styles else ["gray: units shuffled"]
+    lines = [Line2D([], [], color=theme.ink, linestyle=line) for line in forms.LINES[: len(names)]]
+    lines += [Line2D([], [], color=theme.null, linestyle=line) for line in forms.LINES[: len(gray)]]
+    names += gray
+    across = (1 if max(map(len, names), default=0) > 28 else 2) if style.narrow() else max(len(names) - len(gray), 1)
     figure.legend(lines, names, loc="outside lower center", ncols=across, fontsize=7.5)
     return figure.says(
         "Dimension of each layer against the optimizer step, by four measures, and with shuffled units (gray). "
@@ -301,8 +305,9 @@ def limits(points: np.ndarray) -> np.ndarray:
 def map_of(axes: Axes, points: np.ndarray, ends: np.ndarray, labels: np.ndarray, size: float = 9, **how: Any) -> None:
     """Points [example, 2] as digits within the ends, (low, high) of both axes. ``how``: further options of `forms.digits`."""
     low, high = ends
-    if not np.isfinite(points).any() or (np.ptp(points, axis=0) == 0).all():
+    if len(points) and (not np.isfinite(points).any() or (np.ptp(points, axis=0) == 0).all()):
         forms.say_missing(axes, "all images\nin one place" if np.isfinite(points).any() else "not known")
+        points, labels = points[:0], labels[:0]
     forms.digits(axes, np.clip(points, low, high), labels, size=size, **how)
     margin = np.where(high > low, 0.05 * (high - low), 1.0)
     axes.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))

@@ -16,12 +16,17 @@ MOST = 100
 DIGIT = 8.4
 """The size of a class's digit, in points."""
 FEW = 20
-"""With more classes, digits have no room beside each other and stay where they are."""
+"""With more classes, digits have no room beside each other and are left out."""
 
 
 def some_of(total: int) -> slice:
     """The images that a map draws, evenly spaced."""
     return slice(None, None, -(-total // MOST))
+
+
+def few(labels: np.ndarray) -> bool:
+    """True if a map shows its classes as digits."""
+    return len(np.unique(labels)) <= FEW
 
 
 @draws
@@ -62,7 +67,8 @@ def overview(
     last = style.share(float(np.asarray(accuracy["accuracy"])[-1]), 2)
     if not classified(curve):
         last = f"{float(curve['test_loss'][-1]):.3g}"
-    maps = "; probe images on two principal components, each class at its mean, untrained and trained" if names else ""
+    means = ", each class at its mean" if trained is not None and few(trained["label"].values) else ""
+    maps = f"; probe images on two principal components{means}, untrained and trained" if names else ""
     return figure.says(
         f"Test {'accuracy' if classified(curve) else 'loss'} against the optimizer step, {last} at the end{maps}."
     )
@@ -75,9 +81,10 @@ def _classes(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
         x, y = np.clip(points[some][labels[some] == label], *ends).T
         color = style.theme_of(axes).of_class(int(label))
         axes.scatter(x, y, s=7, color=color, linewidths=0, alpha=0.6).set_in_layout(False)
-    means = np.array([points[labels == label].mean(axis=0) for label in known])
+    known = known if few(labels) else known[:0]
+    means = np.array([points[labels == label].mean(axis=0) for label in known]).reshape(-1, 2)
     low, high = ends
-    if len(known) <= FEW and np.isfinite(means).all() and (high > low).all():
+    if len(known) and np.isfinite(means).all() and (high > low).all():
         box = axes.get_window_extent()
         digit = (high - low) * 1.2 * DIGIT * axes.figure.dpi / 72 / (box.width, box.height)
         means = digit * _apart(means / digit)

@@ -13,7 +13,7 @@ from ..analysis.look import FirstLook, LayerLook, Pair, Unmeasured, unpictured
 from ..doors import door
 from ..measure import Measure, Picture, on_pages
 from ..plots.dynamics import classified
-from ..plots.overview import some_of
+from ..plots.overview import few, some_of
 from ..plots.style import classes_called, has_band
 from ..processes import Steps
 from ..wording import count
@@ -100,7 +100,8 @@ def _overview(look: FirstLook) -> str:
         name = plots.style.short(last.hook_point)
         name = last.hook_point if name.isdigit() else name  # of a module without names of its own
         size = count(last.size, f"{last.axis}s")
-        where = f"Dots: {images}; digits: class means, moved apart; on two principal components of {name} ({size})."
+        means = "; digits: class means, moved apart;" if few(maps[1]["label"].values) else ","
+        where = f"Dots: {images}{means} on two principal components of {name} ({size})."
     caption = escape(where) or f"Test {'accuracy' if classified(curve) else 'loss'} over training."
     return image(partial(plots.overview, curve, *(maps if len(maps) == 2 else [])), lambda plot: caption, both=True)
 
