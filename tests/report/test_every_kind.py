@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from neural_microscope import report
 from neural_microscope.analysis.findings import findings
 from neural_microscope.measure import rules
 from neural_microscope.models import build
-from neural_microscope.report import paper
+from neural_microscope.report import cards, paper
+from neural_microscope.report.page import Page
 
 RECORD = nm.RecordConfig(per_octave=0, every_epoch=False, probe_size=40, norms_every=0)
 
@@ -97,7 +99,16 @@ QUICK = ("a module beside an MLP",)
 def test_every_kind_of_runs_has_a_report(kind: str, tmp_path: Path) -> None:
     text = reported(*KINDS[kind](tmp_path), output=tmp_path / "page.html")
     assert "What happens inside" in text
+    assert 'data-claim=""' not in text
     assert Elements(text).stored
+
+
+def test_a_title_names_few_networks_and_counts_many_and_a_line_of_a_card_lists_few_places() -> None:
+    looks = [[SimpleNamespace(name=f"MLP {number}")] for number in range(4)]
+    few, many = (Page(looks[:n], (), (), {}, None).title for n in (2, 4))  # type: ignore[arg-type]
+    assert (few, many) == ("What happens inside the MLP 0 and the MLP 1", "What happens inside 4 networks")
+    assert cards._listed(list("abcde"), ", ") == "a, b, c, d, e"
+    assert cards._listed(list("abcdef"), ", ") == "a, b, c, d, 2 more"
 
 
 @pytest.fixture(scope="module")

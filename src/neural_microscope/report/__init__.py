@@ -162,5 +162,5 @@ def compose(
     page = Page(groups, side, told, images, calibration, links.beside(path, shown), replayed(shown))
     called = {look.run.probe.class_names for look in shown}
     with files.whole(path) as partial, classes_called(called.pop() if len(called) == 1 else ()):
-        partial.write_text(html.page("What happens inside: " + " and ".join(names), body(page)), "utf-8")
+        partial.write_text(html.page(page.title, body(page)), "utf-8")
     return path

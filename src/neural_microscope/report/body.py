@@ -59,7 +59,6 @@ def body(page: Page) -> str:
 
 def head(page: Page) -> str:
     """The first screen: each network's verdict, how it learned, its images before and after; how far the page can be trusted."""
-    names = [look.name for look in page.looks]
     data = page.looks[0].run.description["data"]
     notes = sorted({look.run.description["data"]["note"] for look in page.looks} - {""})
     notes += sorted({_reduced(look.run) for look in page.looks} - {""})
@@ -69,7 +68,7 @@ def head(page: Page) -> str:
     words = f'{" layers.0 is the first hidden layer." if known else ""} <a href="#words">Terms</a>'
     link = f'<p><a class="button" href="{NAME}">Open the explorer</a></p>' if page.explorer else ""
     return (
-        f'<header id="top"><h1>What happens inside {escape(" and ".join("the " + n for n in names))}</h1>'
+        f'<header id="top"><h1>{escape(page.title)}</h1>'
         f"<p>Trained on {escape(DATA.get(data['name'], data['name']))}, recorded from initialization on; measured on part of the test "
         f"images, the probe images.{words}</p>{loud}"
         f'<div class="networks">{"".join(_network(page, look) for look in page.looks)}</div>'

@@ -30,6 +30,8 @@ LEGEND = (
     "largest. AUC: how well a unit alone tells a class from the others (0.5: chance)."
 )
 """A key to the cards."""
+LISTED = 5
+"""Places that a line of a card names at most; the atlas has all."""
 FEWER = "Untrained networks are compared on {compared:,} of the {probed:#image}, to be quick; most pictures show all."
 """The reason for numbers on fewer images than the picture beside them has."""
 
@@ -47,7 +49,7 @@ def found(page: Page) -> str:
         here = [c for c in others.values() if (c.rule in UNRANKED) == usual]
         links = ", ".join(f'<a href="#{page.row(claim)}">{escape(page.question(claim))}</a>' for claim in here)
         parts += [f"{len(here)} {where}: {links}"] * bool(here)
-    besides = "besides test accuracy, " if any(c.rule == GENERAL for c in page.claims) else ""
+    besides = "besides test accuracy, " if any(c.rule == GENERAL and c.shown for c in page.claims) else ""
     intro = f"{besides}{count(asked, 'questions')} {'show' if asked > 1 else 'shows'} an effect: {'; '.join(parts)}"
     nothing = "No result lies beyond its nulls."
     ids = naming([*page.first, *others.values()])
@@ -137,7 +139,7 @@ def _answers(page: Page, claims: Sequence[Claim], axis: _Axis) -> str:
         "Beyond its bands, but the test asks for more": [c for c in claims if c.p >= ALPHA and _beyond(c)],
     }
     told_of = "".join(
-        f'<p class="quiet"{naming(own)}>{note}: {escape(", ".join(c.where for c in own))}.</p>'
+        f'<p class="quiet"{naming(own)}>{note}: {escape(_listed([c.where for c in own], ", "))}.</p>'
         for note, own in notes.items()
         if own
     )
@@ -170,9 +172,14 @@ def _elsewhere(page: Page, claim: Claim, words: str) -> str:
         )
         for network in dict.fromkeys(c.network for c in shown)
     }
-    where = "; ".join(f"{network} {layers}".strip() for network, layers in places.items())
+    where = _listed([f"{network} {layers}".strip() for network, layers in places.items()], "; ")
     words = "Shown, of judged units" if units else words
     return f'<p class="quiet"{naming(shown)}>{words}: {escape(where)}.</p>' if shown else ""
+
+
+def _listed(names: Sequence[str], between: str) -> str:
+    """The names; of many the first, and how many more there are."""
+    return between.join(names if len(names) <= LISTED else [*names[: LISTED - 1], f"{len(names) - LISTED + 1} more"])
 
 
 Ends = tuple[float, float]
@@ -296,7 +303,7 @@ def _short(claim: Claim, axis: _Axis) -> str:
     track, kind, value = "", " plain", short(claim)
     if ranges := bands(claim):
         effect = float(claim.numbers[claim.effect])
-        kind, value = "", claim.amount(effect) if math.isfinite(effect) else "not defined"
+        kind, value = "", claim.amount(effect) if math.isfinite(effect) else short(claim)
         track = (
             f'<span role="img" aria-label="{escape(_spoken(claim))}">'
             f"{_track(claim, axis, [*ranges.values()], beside=_reference(claim))}</span>"

@@ -14,7 +14,7 @@ from ..analysis.findings import strongest
 from ..analysis.look import FirstLook, Pair
 from ..claim import Claim
 from ..measure import Measure, Rule, on_pages, rules
-from ..wording import fill
+from ..wording import count, fill
 from .drawing import Drawn
 from .html import escape, slug
 from .links import Explorer
@@ -62,7 +62,8 @@ def short(claim: Claim) -> str:
     if claim.effect == "shown" and not claim.shown and math.isinf(claim.least):
         some = "not testable"
     words = SHORT.get(claim.rule) or (some if claim.effect == "shown" else "")
-    return fill(words, claim.numbers) if words else claim.amount(float(claim.numbers[claim.effect]))
+    effect = float(claim.numbers[claim.effect])
+    return fill(words, claim.numbers) if words else claim.amount(effect) if math.isfinite(effect) else "not defined"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,11 @@ class Page:
     @cached_property
     def looks(self) -> list[FirstLook]:
         return [group[0] for group in self.groups]
+
+    @property
+    def title(self) -> str:
+        names = [f"the {look.name}" for look in self.looks]
+        return f"What happens inside {' and '.join(names) if len(names) < 4 else count(len(names), 'networks')}"
 
     @cached_property
     def first(self) -> list[Claim]:

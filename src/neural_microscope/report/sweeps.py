@@ -98,7 +98,10 @@ def _body(
         "Test accuracy: mean and range over seeds. Curves: from 0 (lower line) to 1 (upper line) over training steps, on a logarithmic "
         f"axis to {count(most, 'steps')}; a line for each seed."
     )
-    times = "The units, layers or networks for which a claim is shown, of those tested."
+    times = (
+        "The units, layers or networks for which a claim is shown, of those tested, in the network of the first seed; one about a layer "
+        "or a network is shown only if most seeds show it."
+    )
     every = [claim for claims in found for claim in claims]
     return (
         f"<main><h1>{escape(title)}</h1><p>Each setting is judged by itself; no difference between settings was tested.</p>"
