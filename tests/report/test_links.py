@@ -115,7 +115,7 @@ def test_a_question_has_one_card_which_tells_where_it_is_shown_and_where_not(
             line = card.partition(">Shown: ")[2].partition(".</p>")[0]
             assert bool(line) == bool(shown)
             assert all(part in line for one in shown for part in one.where.split())
-    assert f">{partly} cards under Shown also name places " in below
+    assert f"> {partly} cards under Shown also name places " in below
     assert partly > 1
 
 

@@ -70,11 +70,11 @@ def not_shown(page: Page) -> str:
     if not missed:
         return ""
     beyond = f" {BEYOND}" if any(bands(claims[0]) for claims in asked) else ""
-    intro = f"<p>An effect that is not shown may still exist.{beyond}</p>{'' if page.first else _key(page)}"
     partly = naming([claim for rule in above for claim in missed[rule]])
     told_above = "{cards:#card} under Shown also {cards:names|name} places without a shown effect."
-    below = f"<p{partly}>{fill(told_above, {'cards': len(above)})}</p>" if above else ""
-    return f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>{below}'
+    also = f"<span{partly}> {fill(told_above, {'cards': len(above)})}</span>" if above else ""
+    intro = f"<p>An effect that is not shown may still exist.{beyond}{also}</p>{'' if page.first else _key(page)}"
+    return f'{heading(2, "not-shown", "Looked for and not shown")}{intro}<div class="cards">{cards}</div>'
 
 
 def _usual(page: Page) -> str:
