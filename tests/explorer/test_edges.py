@@ -94,18 +94,28 @@ def test_edges_are_drawn_in_both_colors_and_a_units_own_are_lit(explorer: Path, 
         assert edges(tab, 1).get_attribute("data-lit") == "0"
 
 
+def test_edges_lie_between_the_blocks_and_a_lit_one_leads_from_tile_to_tile(explorer: Path, opened: Opener) -> None:
+    tab = opened(explorer)
+    edges(tab, 0)
+    over = """() => { const canvas = document.querySelector('canvas.edges'), scale = canvas.width / canvas.clientWidth;
+        const own = canvas.getBoundingClientRect(), tiles = document.querySelector('[data-layer="1"] .tiles');
+        const box = tiles.getBoundingClientRect(), end = tiles.lastElementChild.getBoundingClientRect().top;
+        const place = [box.left - own.left + 1, box.top - own.top + 1, box.width - 2, end - box.top - 2].map(v => Math.round(v * scale));
+        return canvas.getContext('2d').getImageData(...place).data.filter((v, i) => i % 4 === 3 && v > 60).length; }"""
+    assert tab.evaluate(over) == 0
+    tab.locator('.network [data-layer="1"] .tile').nth(5).focus()
+    tab.locator("canvas.edges:not([data-lit='0'])").wait_for(state="attached")
+    assert tab.evaluate(over) > 10
+
+
 def test_a_click_on_an_edge_shows_its_sum(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     edges(tab, 0)
     place = tab.evaluate("""() => {
         const {sums, Trace, models, lab} = microscope, trace = new Trace(models[0], lab.image(lab.images.opening), models[0].last);
-        const section = document.querySelector('.network'), tiles = section.querySelectorAll('[data-layer="1"] .tile');
-        const labels = section.querySelectorAll('.bars .digit-label');
-        for (const edge of sums.edgesOf(trace)[1].slice(0, 40)) {
-            const a = tiles[edge.source].getBoundingClientRect(), b = labels[edge.unit].getBoundingClientRect();
-            const [x, y] = [(a.right + b.left) / 2, (a.top + a.bottom + b.top + b.bottom) / 4];
-            if (!document.elementFromPoint(x, y).closest('button, summary')) return [x, y];
-        } }""")
+        const label = document.querySelectorAll('.network .bars .digit-label')[sums.edgesOf(trace)[1][0].unit];
+        const {left, top, height} = label.getBoundingClientRect();
+        return [left - 8, top + height / 2]; }""")
     tab.mouse.click(*place)
     shown = tab.locator(".edge")
     assert "→ class" in shown.inner_text()
@@ -191,6 +201,7 @@ def test_no_shown_number_is_left_out_of_the_sum(explorer: Path, opened: Opener, 
         logits = model(runs[0].probe.tensor()[5:6])[0]
     tab.get_by_role("button", name=f"Step inside class {int(logits.argmax())}").first.click()
     rows = tab.locator("dialog tbody tr")
+    rows.first.wait_for()
     values = [exact(row)[-1] for row in rows.all()]
     assert sum(values[:-1]) == pytest.approx(values[-1], abs=TOLERANCE)
     assert values[-1] + model.output.bias.tolist()[int(logits.argmax())] == pytest.approx(

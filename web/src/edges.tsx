@@ -18,6 +18,8 @@ const EDGES = 160;
 const LIT = 12;
 const LISTED = 5;
 const NEAR = 6; // pixels
+const BENT = 0.3; // of the way between two blocks
+const DOT = 2.5; // pixels: where a lit edge starts
 const AHEAD = 5; // pixels between an edge and a class: a stroke before a digit reads as a minus
 export const SETTLED = 120; // milliseconds without a new image: longer than a frame on a slow machine
 
@@ -66,8 +68,8 @@ interface Drawn {
 
 type Point = [number, number];
 
-/** A Bézier curve: from the first point to the last, bent toward the two between. */
-type Curve = [Point, Point, Point, Point];
+/** From a tile along its line to the end of its block, by a Bézier curve of four points to the next block, and in there to a tile. */
+type Curve = [Point, Point, Point, Point, Point, Point];
 
 /** Edges over a network's layers, which its parent element holds. */
 export function Edges(props: EdgesProps): JSX.Element {
@@ -110,14 +112,14 @@ export function Edges(props: EdgesProps): JSX.Element {
 
   const draw = useRef<() => void>(() => undefined);
   /** Where tiles and classes stand, until one of their blocks changes its size: to ask for it takes longer than to draw. */
-  const boxes = useRef<Boxes>({ whole: null, known: new Map() });
+  const boxes = useRef<Boxes>({ blocks: [], known: new Map() });
   useLayoutEffect(() => {
     const section = canvas.current!.parentElement!;
     draw.current = () => {
       drawn.current = placed(section, boxes.current, picked && !chosen.edges.some((edge) => same(edge, picked)) ? [...chosen.edges, picked] : chosen.edges);
       const own = picked && drawn.current.find(({ edge }) => same(edge, picked));
       if (own) setAt(along(own.curve, 0.5));
-      paint(canvas.current!, section, drawn.current, theme, (edge) => {
+      paint(canvas.current!, section, boxes.current.blocks.flat(), drawn.current, theme, (edge) => {
         if (edge === near || (picked && same(edge, picked))) return 2;
         return chosen.own.has(edge) ? 1 : apart ? -1 : 0;
       });
@@ -127,7 +129,7 @@ export function Edges(props: EdgesProps): JSX.Element {
   useLayoutEffect(() => {
     const section = canvas.current!.parentElement!;
     const observer = new ResizeObserver(() => {
-      boxes.current = { whole: null, known: new Map() };
+      boxes.current = { blocks: [], known: new Map() };
       draw.current();
     });
     for (const part of [section, ...section.querySelectorAll(".tiles, .bars")]) observer.observe(part);
@@ -192,9 +194,9 @@ function same(a: Edge, b: Edge): boolean {
   return a.link.place === b.link.place && a.source === b.source && a.unit === b.unit;
 }
 
-/** In pixels of the section: the blocks of tiles and of classes, and those of their parts that were asked for. */
+/** In pixels of the section: the blocks of tiles and of classes, each as its full lines and a shorter last one, and the tiles and classes that were asked for. */
 interface Boxes {
-  whole: (DOMRect | null)[] | null;
+  blocks: DOMRect[][];
   known: Map<string, DOMRect | null>;
 }
 
@@ -210,8 +212,8 @@ function placed(section: Element, boxes: Boxes, edges: Edge[]): Drawn[] {
     const { left, top, width, height } = part.getBoundingClientRect();
     return new DOMRect(left - origin.left, top - origin.top, width, height);
   };
-  boxes.whole ??= [...strips, bars].map(boxOf);
-  const { whole, known } = boxes;
+  if (!boxes.blocks.length) boxes.blocks = [...strips.map((strip) => linesOf(boxOf(strip)!, boxOf(strip.lastElementChild))), bars ? [boxOf(bars)!] : []];
+  const { blocks, known } = boxes;
   const boxed = (layer: number, unit: number): DOMRect | null => {
     const key = `${layer} ${unit}`;
     if (!known.has(key)) known.set(key, boxOf(layer < strips.length ? strips[layer].children[unit] : labels?.[unit]));
@@ -219,33 +221,45 @@ function placed(section: Element, boxes: Boxes, edges: Edge[]): Drawn[] {
   };
   return edges.flatMap((edge) => {
     const [a, b] = [boxed(edge.link.from, edge.source), boxed(edge.link.to, edge.unit)];
-    const [from, to] = [whole[edge.link.from], whole[edge.link.to]];
-    const ahead = edge.link.to === strips.length ? AHEAD : 0;
-    return a && b && from?.width && to?.width ? [{ edge, curve: curve(a, b, from, to, ahead) }] : [];
+    const [from, to] = [blocks[edge.link.from], blocks[edge.link.to]];
+    return a && b && from[0]?.width && to[0]?.width ? [{ edge, curve: curve(a, b, from, to, edge.link.to === strips.length) }] : [];
   });
 }
 
-/** `ahead`: so many pixels before its end it stops. */
-function curve(a: DOMRect, b: DOMRect, from: DOMRect, to: DOMRect, ahead: number): Curve {
-  const [ax, ay, bx, by] = [a.left + a.width / 2, a.top + a.height / 2, b.left + b.width / 2, b.top + b.height / 2];
-  if (to.left >= from.right - 1 || to.right <= from.left + 1) {
-    const forward = to.left >= from.right - 1;
-    const [start, end] = [forward ? a.right : a.left, forward ? b.left - ahead : b.right + ahead];
-    return [[start, ay], [(start + end) / 2, ay], [(start + end) / 2, by], [end, by]];
-  }
-  const forward = to.top >= from.bottom - 1;
-  const [start, end] = [forward ? a.bottom : a.top, forward ? b.top - ahead : b.bottom + ahead];
-  return [[ax, start], [ax, (start + end) / 2], [bx, (start + end) / 2], [bx, end]];
+/** A block's full lines, and its last one if that is shorter. */
+function linesOf(block: DOMRect, last: DOMRect | null): DOMRect[] {
+  if (!last || last.right > block.right - 1) return [block];
+  return [new DOMRect(block.x, block.y, block.width, last.top - block.top), new DOMRect(block.x, last.y, last.right - block.left, last.height)];
 }
 
-/** A point of a curve, at a share of its way. */
-function along([from, bent, straightened, to]: Curve, t: number): Point {
+/** Each tile of a line has a height of its own, at which its edges leave the block. `classes`: the end is one. */
+function curve(a: DOMRect, b: DOMRect, from: DOMRect[], to: DOMRect[], classes: boolean): Curve {
+  const ahead = classes ? AHEAD : 0;
+  const [first, next] = [from[0], to[0]];
+  /** Where on its side a tile is left or reached, from 0 to 1, by its place in a line. */
+  const own = (place: number, side: number, length: number) => 0.15 + (0.7 * (place + side / 2)) / length;
+  if (next.left >= first.right - 1) {
+    const y = a.top + a.height * own(a.left - first.left, a.width, first.width);
+    const end = b.top + b.height * (classes ? 0.5 : own(b.left - next.left, b.width, next.width));
+    const [out, into] = [first.right, next.left - ahead];
+    const bent = BENT * (into - out);
+    return [[a.right, y], [out, y], [out + bent, y], [into - bent, end], [into, end], [b.left - ahead, end]];
+  }
+  const x = a.left + a.width * own(a.top - first.top, a.height, first.height);
+  const end = b.left + b.width * (classes ? 0.5 : own(b.top - next.top, b.height, next.height));
+  const [out, into] = [from.at(-1)!.bottom, next.top - ahead];
+  const bent = BENT * (into - out);
+  return [[x, a.bottom], [x, out], [x, out + bent], [end, into - bent], [end, into], [end, b.top - ahead]];
+}
+
+/** A point of a curve between the blocks, at a share of its way. */
+function along([, from, bent, straightened, to]: Curve, t: number): Point {
   const [p, q, r, s] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
   return [0, 1].map((k) => p * from[k] + q * bent[k] + r * straightened[k] + s * to[k]) as Point;
 }
 
-/** Level 0: at rest; 1: lit; 2: under the pointer or picked; -1: another one is lit. */
-function paint(canvas: HTMLCanvasElement, section: Element, edges: Drawn[], theme: Theme, level: (edge: Edge) => number): void {
+/** Level 0: at rest; 1: lit, from tile to tile; 2: under the pointer or picked; -1: another one is lit. Not over the `blocks` unless lit. */
+function paint(canvas: HTMLCanvasElement, section: Element, blocks: DOMRect[], edges: Drawn[], theme: Theme, level: (edge: Edge) => number): void {
   const [width, height, scale] = [section.clientWidth, section.clientHeight, window.devicePixelRatio || 1];
   const [w, h] = [width, height].map((side) => Math.round(side * scale));
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h]; // new memory takes time
@@ -253,15 +267,30 @@ function paint(canvas: HTMLCanvasElement, section: Element, edges: Drawn[], them
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
   context.lineCap = "round";
-  for (const { edge, curve: [from, bent, straightened, to] } of [...edges].sort((a, b) => level(a.edge) - level(b.edge) || a.edge.share - b.edge.share)) {
+  const between = new Path2D();
+  for (const { x, y, width: w, height: h } of [new DOMRect(0, 0, width, height), ...blocks]) between.rect(x, y, w, h);
+  context.save();
+  context.clip(between, "evenodd");
+  let clipped = true;
+  for (const { edge, curve: [start, from, bent, straightened, to, end] } of [...edges].sort((a, b) => level(a.edge) - level(b.edge) || a.edge.share - b.edge.share)) {
     const at = level(edge);
+    if (at > 0 && clipped) context.restore();
+    clipped &&= at <= 0;
     context.strokeStyle = css(edge.value ? (edge.value < 0 ? theme.negative : theme.positive) : theme.quiet, at < 0 ? 0.06 : at ? 0.55 + 0.45 * edge.share : 0.12 + 0.6 * edge.share);
     context.lineWidth = (at === 2 ? 2.5 : 0.6) + 2.4 * edge.share;
     context.beginPath();
-    context.moveTo(...from);
+    context.moveTo(...start);
+    context.lineTo(...from);
     context.bezierCurveTo(...bent, ...straightened, ...to);
+    context.lineTo(...end);
     context.stroke();
+    if (at <= 0) continue;
+    context.fillStyle = context.strokeStyle;
+    context.beginPath();
+    context.arc(...start, DOT, 0, 2 * Math.PI);
+    context.fill();
   }
+  if (clipped) context.restore();
 }
 
 const SAMPLES = 16; // straight pieces that a pointer is compared with
@@ -269,7 +298,7 @@ const SAMPLES = 16; // straight pieces that a pointer is compared with
 function nearest(edges: Drawn[], x: number, y: number): Edge | null {
   let [best, least]: [Edge | null, number] = [null, NEAR];
   for (const { edge, curve } of edges) {
-    let before = curve[0];
+    let before = curve[1];
     for (let i = 1; i <= SAMPLES; i++) {
       const point = along(curve, i / SAMPLES);
       const distance = toSegment(before, point, x, y);
