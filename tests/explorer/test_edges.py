@@ -97,15 +97,22 @@ def test_edges_are_drawn_in_both_colors_and_a_units_own_are_lit(explorer: Path, 
 def test_edges_lie_between_the_blocks_and_a_lit_one_leads_from_tile_to_tile(explorer: Path, opened: Opener) -> None:
     tab = opened(explorer)
     edges(tab, 0)
-    over = """() => { const canvas = document.querySelector('canvas.edges'), scale = canvas.width / canvas.clientWidth;
-        const own = canvas.getBoundingClientRect(), tiles = document.querySelector('[data-layer="1"] .tiles');
-        const box = tiles.getBoundingClientRect(), end = tiles.lastElementChild.getBoundingClientRect().top;
-        const place = [box.left - own.left + 1, box.top - own.top + 1, box.width - 2, end - box.top - 2].map(v => Math.round(v * scale));
-        return canvas.getContext('2d').getImageData(...place).data.filter((v, i) => i % 4 === 3 && v > 60).length; }"""
-    assert tab.evaluate(over) == 0
+    left, top, width, height = (
+        tab.evaluate("""() => { const own = document.querySelector('canvas.edges').getBoundingClientRect();
+        const tiles = document.querySelector('[data-layer="1"] .tiles'), box = tiles.getBoundingClientRect();
+        const end = tiles.lastElementChild.getBoundingClientRect().top;
+        return [box.left - own.left, box.top - own.top, box.width, end - box.top].map(Math.round); }""")
+    )
+
+    def over() -> int:
+        """Pixels of strong edges over the full lines of the second layer."""
+        ink = pixels(tab, "canvas.edges")[top + 1 : top + height - 1, left + 1 : left + width - 1, 3]
+        return int((ink > 60).sum())
+
+    assert over() == 0
     tab.locator('.network [data-layer="1"] .tile').nth(5).focus()
     tab.locator("canvas.edges:not([data-lit='0'])").wait_for(state="attached")
-    assert tab.evaluate(over) > 10
+    assert over() > 10
 
 
 def test_a_click_on_an_edge_shows_its_sum(explorer: Path, opened: Opener) -> None:
