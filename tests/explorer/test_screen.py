@@ -334,13 +334,14 @@ ENDS = """([network, right]) => {
     const labels = section.querySelectorAll('.digit-label');
     const tiles = layer => section.querySelector(`[data-layer="${layer}"]`)?.querySelectorAll('.tile') ?? labels;
     const place = (layer, unit) => tiles(layer)[unit].getBoundingClientRect();
+    const blocks = [...section.querySelectorAll('.tiles, .bars')].map(block => block.getBoundingClientRect());
     return sums.edgesOf(trace).flatMap(edges => edges.filter(e => e.link.from >= 0).slice(0, 3).flatMap(({link, source, unit}) => {
-        const a = place(link.from, source), b = place(link.to, unit);
+        const [a, b, from, to] = [place(link.from, source), place(link.to, unit), blocks[link.from], blocks[link.to]];
         const ahead = link.to === model.data.layers.length ? 5 : 0;
-        const ends = right ? [[a.right + 1, (a.top + a.bottom) / 2], [b.left - 1 - ahead, (b.top + b.bottom) / 2]]
-            : [[(a.left + a.right) / 2, a.bottom + 1], [(b.left + b.right) / 2, b.top - 1 - ahead]];
-        return ends.map(([x, y]) => [x - origin.left, y - origin.top]); })); }"""
-"""Ends of the strongest edges, at their tile and at the next, in pixels of their canvas."""
+        const ends = right ? [[from.right, a.top, from.right + 4, a.bottom], [to.left - 4 - ahead, b.top, to.left - ahead, b.bottom]]
+            : [[a.left, from.bottom, a.right, from.bottom + 4], [b.left, to.top - 4 - ahead, b.right, to.top - ahead]];
+        return ends.map(end => end.map((at, i) => Math.round(at - (i % 2 ? origin.top : origin.left)))); })); }"""
+"""Boxes in which the strongest edges leave their block and reach the next, at the line of their tile, in pixels of their canvas."""
 
 
 @pytest.mark.parametrize(("width", "right"), [(1280, True), (360, False)])
@@ -354,8 +355,8 @@ def test_edges_run_from_tile_to_tile_to_the_right_or_down(
         ends = tab.evaluate(ENDS, [network, right])
         assert len(ends) >= 6
         ink = pixels(tab, f"[data-network='{network}'] canvas.edges")[..., 3]
-        for x, y in ends:
-            assert (ink[round(y) - 2 : round(y) + 2, round(x) - 2 : round(x) + 2] > 20).any(), (network, x, y)
+        for left, top, end, bottom in ends:
+            assert (ink[top:bottom, left:end] > 20).any(), (network, left, top)
 
 
 def test_what_is_computed_again_stays_as_dark_as_all_text(explorer: Path, opened: Opener) -> None:

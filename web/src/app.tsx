@@ -13,7 +13,7 @@ import { Guide } from "./guide";
 import { Inside, insideOf } from "./inside";
 import { Influence } from "./influence";
 import { Inspector, Kept, NARROW } from "./inspector";
-import { Invitation } from "./invitation";
+import { Invitation, Questions } from "./invitation";
 import { KeyList, useKeys } from "./keys";
 import { type Lab, useEffectOf, useLater, usePrepared, useRandom } from "./lab";
 import { LayerMap } from "./map";
@@ -256,7 +256,15 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
       </>
     ),
     map: () => <LayerMap lab={lab} state={state} theme={theme} seen={seen} effect={effects[state.map.network]} onMap={(map) => update({ map, ...((map.network !== state.map.network || map.layer !== state.map.layer) && { look: AT_FIRST }) })} onLook={(look) => update({ look })} onImage={(source) => update({ source })} />,
-    missions: () => <Guide lab={lab} state={state} update={update} onRemoved={() => setTold(words.guide.removed)} />,
+    missions: () => (
+      <>
+        <section class="questions" aria-label={words.invitation.questions}>
+          <h2>{words.invitation.questions}</h2>
+          <Questions lab={lab} state={state} shown={shown} seen={seen} unchanged={unchanged} update={update} />
+        </section>
+        <Guide lab={lab} state={state} update={update} onRemoved={() => setTold(words.guide.removed)} />
+      </>
+    ),
     training: () => (
       <>
         <Otherwise lab={lab} state={state} />
@@ -341,7 +349,7 @@ export function App({ lab, start }: { lab: Lab; start: State }): JSX.Element {
             <Fold name="about" summary={words.top.about}>{() => <p class="quiet">{words.top.page(lab.images.count, lab.page.images.dataset)}</p>}</Fold>
           </footer>
         </section>
-        <div class="networks" ref={networks}>
+        <div class="networks" ref={networks} style={{ "--shown": shown.length }}>
           {shown.map((i) => (
             <NetworkRow
               key={i}

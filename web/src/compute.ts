@@ -16,7 +16,7 @@ export interface Found {
 
 /** Ablations of single units that change the prediction for one image. */
 export interface Flips {
-  count: number;
+  units: { layer: number; unit: number }[];
   /** The unit after whose ablation the new class leads by most. */
   best: { layer: number; unit: number } | null;
 }
@@ -57,7 +57,7 @@ export class Computer {
     const known: Known = { into: (place) => trace.before(place), out: (place) => trace.outputs[place] };
     const usual = highest(trace.outputs.at(-1)!);
     const all = model.data.layers.flatMap((name, layer) => Array.from({ length: model.units(name).count }, (_, unit) => ({ layer, unit })));
-    const found: Flips = { count: 0, best: null };
+    const found: Flips = { units: [], best: null };
     let most = 0;
     await slices(all.length, signal, (i) => {
       const layer = model.data.layers[all[i].layer];
@@ -65,7 +65,7 @@ export class Computer {
       const logits = model.run(trace.before(place), place, model.weights(snapshot), new Map([[layer, new Map([[all[i].unit, { kind: "zero" }]])]]), room, undefined, known);
       const lead = logits[highest(logits)] - logits[usual];
       if (highest(logits) === usual) return;
-      found.count++;
+      found.units.push(all[i]);
       if (!found.best || lead > most) [found.best, most] = [all[i], lead];
     });
     return found;

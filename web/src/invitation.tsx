@@ -9,8 +9,9 @@ import { type Lab, useLater } from "./lab";
 import { selectiveAt } from "./missions";
 import { unitName } from "./names";
 import { named } from "./networks";
+import { Say } from "./parts";
 import { firstReplay } from "./otherwise";
-import { isBlank, type State, type UnitPlace } from "./state";
+import { isBlank, same, type State, type UnitPlace } from "./state";
 import { words } from "./words";
 
 function units(lab: Lab, network: number): number {
@@ -54,7 +55,7 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
         {blank ? <li>{words.network.blank}</li> : shown.map((i, place) => (
           <li key={i}>
             <Hesitates name={named(lab, i)} p={softmax(unchanged[i].get("logits")!)} changed={state.changes.length > 0} />{" "}
-            <span class={known ? "flips" : undefined}>{words.invitation.flips(known ? known[place].count : null, units(lab, i))}</span>
+            <Flipping network={i} found={known && known[place].units} of={units(lab, i)} set={state.set} update={update} />
           </li>
         ))}
       </ul>
@@ -65,13 +66,32 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
       ) : (
         <button type="button" class="primary" disabled={!best} onClick={() => best && update({ selected: best, changes: [{ ...best, kind: "zero", value: 0 }] })}>{words.invitation.ablate}</button>
       )}
-      <More lab={lab} state={state} shown={shown} seen={seen} unchanged={unchanged} update={update} />
+      <button type="button" class="ask" onClick={() => update({ tab: "missions" })}>{words.invitation.more}</button>
+      <div class="more">
+        <h3>{words.invitation.more}</h3>
+        <Questions lab={lab} state={state} shown={shown} seen={seen} unchanged={unchanged} update={update} />
+      </div>
     </section>
   );
 }
 
+/** How many ablations change the prediction, and of which units: a set that a click shows. */
+function Flipping({ network, found, of, set, update }: { network: number; found: { layer: number; unit: number }[] | null; of: number; set: UnitPlace[]; update: InvitationProps["update"] }): JSX.Element {
+  const units = (found ?? []).map((at) => ({ network, ...at }));
+  const shown = units.length > 0 && units.length === set.length && units.every((at) => set.some((other) => same(other, at)));
+  const which = words.invitation.which(found ? units.length : null, of);
+  return (
+    <span class={found ? "flips" : undefined}>
+      <Say
+        text={words.invitation.flips(units.length)}
+        which={units.length ? <button type="button" class="link" aria-pressed={shown} title={words.invitation.mark} onClick={() => update(shown ? { set: [], setBy: null } : { set: units, setBy: "effect" })}>{which}</button> : which}
+      />
+    </span>
+  );
+}
+
 /** Questions that other parts of the page answer, each with a way there. */
-function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationProps, "pixels">): JSX.Element {
+export function Questions({ lab, state, shown, seen, unchanged, update }: Omit<InvitationProps, "pixels">): JSX.Element {
   const [i] = shown;
   const { hard, steps } = useMemo(() => {
     const p = softmax(unchanged[i].get("logits")!);
@@ -84,22 +104,19 @@ function More({ lab, state, shown, seen, unchanged, update }: Omit<InvitationPro
   const taughtBy = taught < 0 ? "" : words.invitation.taught(named(lab, taught));
   const ways: [string, Partial<State> | null][] = [
     [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), isBlank(state) ? null : { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
-    [words.missions.selective.title, selective === null || !shown.includes(0) ? null : { tab: "missions", mission: selective }],
+    [words.missions.selective.title, selective === null || !shown.includes(0) || state.tab === "missions" ? null : { tab: "missions", mission: selective }],
     ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
     ...(replay ? [[words.invitation.lost(named(lab, replay.network)), { tab: "training", replay }] as [string, Partial<State>]] : []),
     ...(taught < 0 ? [] : [[taughtBy, { tab: "training", ...(asked !== null && { source: asked }) }] as [string, Partial<State>]]),
   ];
   return (
-    <div class="more">
-      <h3>{words.invitation.more}</h3>
-      <ul>
-        {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => {
-          update(part);
-          const answer = text === taughtBy ? "#influence" : part.pair && ".learning";
-          if (answer) lead(() => document.querySelector(answer));
-        }}>{text}</button></li>)}
-      </ul>
-    </div>
+    <ul>
+      {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => {
+        update(part);
+        const answer = text === taughtBy ? "#influence" : part.pair && ".learning";
+        if (answer) lead(() => document.querySelector(answer));
+      }}>{text}</button></li>)}
+    </ul>
   );
 }
 

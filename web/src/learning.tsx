@@ -93,6 +93,7 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
         )}
       </svg>
       <p>{sentence}</p>
+      <p class="quiet">{words.pair.also((state.shown ?? first(lab)).length > 1)}</p>
       <Fold name={`rule.${network}`} summary={words.pair.rule}>{() => <p class="quiet">{words.pair.ruled(label === predicted)}</p>}</Fold>
       <Numbers
         fold={`pair.${network}`}

@@ -14,7 +14,7 @@ import { CLASSES, type Fitted, inRow, NAMES, stacked } from "./fit";
 import { ComputedClass } from "./inside";
 import { type Effect, type Lab, type Later } from "./lab";
 import { short } from "./names";
-import { named } from "./networks";
+import { first, named } from "./networks";
 import { number, points, signed } from "./numbers";
 import { Hint, Numbers, Say, useMedia } from "./parts";
 import { type ChangeItem, isBlank, same, type State, type UnitPlace } from "./state";
@@ -48,22 +48,29 @@ export type Judged = Later<Effect> & { drops: number[] };
 /** Windows in which everything stands on one screen. */
 export const ROOMY = "(min-width: 75.01rem) and (min-height: 40rem)";
 
-/** A row narrower than this is a column: a layer below the other; so is one narrower than `WIDE` in which the layers have no room. In pixels, as the height of a row in a window that scrolls. */
-const [COLUMN, WIDE, HEIGHT, LABELS] = [540, 720, 250, 36];
+/** A row narrower than this is a column: a layer below the other; so is one narrower than `WIDE` in which the layers have no room. In pixels, as a row's least height, its labels, what is above them, and what is above and below the networks. */
+const [COLUMN, WIDE, LEAST, LABELS, ABOVE, AROUND] = [540, 720, 150, 36, 60, 220];
 
 /** Less probability than this has no number where bars stand side by side. */
 const FAINT = 0.005;
 
-/** The room that a network's blocks have. */
-function useRoom(): { part: RefObject<HTMLDivElement>; room: [number, number] } {
+/** The width and height of a network's blocks, and the window's height. */
+function useRoom(): { part: RefObject<HTMLDivElement>; room: [number, number, number] } {
   const part = useRef<HTMLDivElement>(null);
-  const [room, setRoom] = useState<[number, number]>([0, 0]);
+  const [room, setRoom] = useState<[number, number, number]>([0, 0, 0]);
   useLayoutEffect(() => {
-    const measure = () => setRoom(([w, h]) => (w === part.current!.clientWidth && h === part.current!.clientHeight ? [w, h] : [part.current!.clientWidth, part.current!.clientHeight]));
+    const measure = () => setRoom((was) => {
+      const now: typeof was = [part.current!.clientWidth, part.current!.clientHeight, innerHeight];
+      return now.join() === was.join() ? was : now;
+    });
     const observer = new ResizeObserver(measure);
     observer.observe(part.current!);
+    addEventListener("resize", measure);
     measure();
-    return () => observer.disconnect();
+    return () => {
+      observer.disconnect();
+      removeEventListener("resize", measure);
+    };
   }, []);
   return { part, room };
 }
@@ -79,18 +86,19 @@ export function NetworkRow(props: NetworkProps): JSX.Element {
   const cost = useMemo(() => <Cost effect={effect} lab={lab} state={state} />, [effect.value, effect.stale, effect.drops.length, state.set, state.setBy]);
   const plain = useMemo(() => unweighted(model).map((layer) => short(data.layers[layer])), [model]);
   const roomy = useMedia(ROOMY);
-  const { part, room: [width, height] } = useRoom();
+  const { part, room: [width, height, window] } = useRoom();
+  const row = Math.max(LEAST, Math.floor((window - AROUND) / (state.shown ?? first(lab)).length) - ABOVE - LABELS);
   const { blocks, over, column } = useMemo(() => {
     const all = data.layers.map((layer) => ({ count: model.units(layer).count, side: model.shape(layer)[1] ?? 1 }));
     const classes = CLASSES + (nameOf(0) ? NAMES : 0);
     const below = { blocks: stacked(all, width), over: 0, column: true };
     if (width < COLUMN) return below;
     for (let more = 1; ; more += 0.1) {
-      const found = inRow(all, width, roomy ? height - LABELS : HEIGHT * more, classes);
+      const found = inRow(all, width, roomy ? height - LABELS : row * more, classes);
       if (found.over && !roomy && more <= 1.8) continue;
       return found.over && width < WIDE ? below : { ...found, column: false };
     }
-  }, [width, roomy && height, roomy]);
+  }, [width, roomy ? height : row, roomy]);
   return (
     <section class={column ? "network stacked" : "network"} data-network={network} aria-label={data.name}>
       <div class="heading">
@@ -235,7 +243,13 @@ function Layer(props: NetworkProps & { layer: string; place: number; fitted: Fit
 
 /** The prediction with and without the changes, also where a sheet covers the bars; or why it means nothing. */
 function Was({ before, now, blank, added }: { before: Prediction | null; now: Prediction; blank: boolean; added: Float32Array | null }): JSX.Element {
-  return <p class={before && before[0] !== now[0] && !added ? "was flipped" : "was"}>{added ? words.network.added(Math.max(...added.map(Math.abs))) : blank ? words.network.blankBars : before && words.network.was(now, before)}</p>;
+  const told = blank ? words.network.blankBars : before && words.network.was(now, before);
+  return (
+    <p class={before && before[0] !== now[0] ? "was flipped" : "was"}>
+      {told && <span>{told}</span>}
+      {added && <span class="note">{words.network.added(Math.max(...added.map(Math.abs)))}</span>}
+    </p>
+  );
 }
 
 /** The predicted class and its probability. */
@@ -258,7 +272,7 @@ function Predicts({ lab, network, seen, unchanged, added, changed, blank }: Netw
   return (
     <div class="says">
       <p class={!blank && was !== best ? "verdict flipped" : "verdict"}>
-        {words.network.predicts} {blank ? words.network.nothing : <strong>{called(best)}</strong>}{!blank && was !== best && <>, {words.network.before(was)}</>}
+        {words.network.predicts} {blank ? words.network.nothing : <strong>{called(best)}</strong>}{!blank && was !== best && <>, <span class="before">{words.network.before(was)}</span></>}
       </p>
       <div class="bars" role="img" aria-label={blank ? words.network.blankBars : words.network.classes(lab.models[network].data.name, best, now[best])}>
         {Array.from(now, (p, label) => (

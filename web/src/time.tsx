@@ -161,8 +161,8 @@ function Plot({ lab, shown, frame, theme, onFrame, replay }: TimeProps): JSX.Ele
         loss: { range: () => [0, most || 1] },
       },
       axes: [
-        { ...axis, size: 20, gap: 2, ...(log ? { splits: () => ticks(end), filter: (_: uPlot, all: number[]) => all } : {}), values: (own, all) => spaced(all, (step) => own.valToPos(step, "x")).map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
-        { ...axis, scale: "accuracy", size: ROOM, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
+        { ...axis, size: 24, gap: 6, ...(log ? { splits: () => ticks(end), filter: (_: uPlot, all: number[]) => all } : {}), values: (own, all) => spaced(all, (step) => own.valToPos(step, "x")).map((step) => (step === null ? "" : step ? grouped(step) : words.time.start)) },
+        { ...axis, stroke: css(theme.ink), scale: "accuracy", size: ROOM, gap: 4, splits: () => [50, 100], values: (_, all) => all.map((share) => `${share}%`), grid: { show: true, stroke: css(theme.grid), width: 1 } },
         { ...axis, scale: "loss", side: 1, size: SIDE, gap: 9, splits: () => [0, most], values: (_, all) => all.map((loss) => (loss ? words.time.nats(loss) : "0")) },
       ],
       series: [{}, ...shown.flatMap((_, i) => [line(css(theme.quiet), "loss", i), line(css(theme.ink), "accuracy", i)])],

@@ -56,7 +56,7 @@ test.each([0, 1, 2, 3, 4])("of a network with branches, a change at layer %i is 
   }
   inWebAssembly();
   const pixels = all.pixels.subarray(0, 64);
-  expect(await new Computer(branched, all, 0).flips(pixels, 1, signal)).toMatchObject({ count: expect.any(Number) });
+  expect(await new Computer(branched, all, 0).flips(pixels, 1, signal)).toMatchObject({ units: expect.any(Array) });
 });
 
 test("a change that a later sum reads too is no shift of the next layer's output", async () => {
@@ -147,7 +147,7 @@ test("a contribution is the slope of a logit along a unit's activation", () => {
   expect(apart(found, more.map((v, i) => (v - less[i]) / 0.02))).toBeLessThan(2e-3);
 });
 
-test("flips are counted over every unit, and the best leads by most", async () => {
+test("flips are found over every unit, and the best leads by most", async () => {
   const computer = new Computer(model, all, 0);
   let sum = 0;
   for (let i = 0; i < 5; i++) {
@@ -158,7 +158,7 @@ test("flips are counted over every unit, and the best leads by most", async () =
       return { layer: place, unit, lead: Math.max(...logits) - logits[usual] };
     })).filter(({ lead }) => lead > 0);
     const { layer, unit } = leads.reduce((a, b) => (b.lead > a.lead ? b : a), { layer: -1, unit: -1, lead: 0 });
-    expect(await computer.flips(pixels, 1, signal)).toEqual({ count: leads.length, best: leads.length ? { layer, unit } : null });
+    expect(await computer.flips(pixels, 1, signal)).toEqual({ units: leads.map(({ layer, unit }) => ({ layer, unit })), best: leads.length ? { layer, unit } : null });
     sum += leads.length;
   }
   expect(sum).toBeGreaterThan(0);
