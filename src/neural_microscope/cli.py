@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from . import usage
 from .config import ConfigError, NetworkConfig, RecordConfig, TrainConfig, fitted
 from .errors import MicroscopeError, WrongType, WrongValue
-from .files import shown
+from .files import shown, writable
 from .stops import Stops
 from .wording import count
 
@@ -535,7 +535,9 @@ def _continues(run: Path, data: str) -> str:
 
 
 def _new(output: Path) -> None:
-    if not output.parent.exists():
+    there = os.path.exists(output.parent)
+    writable(output)
+    if not there:
         _say(f"NOTE: {output.parent} is a new folder")
 
 
