@@ -142,7 +142,10 @@ def see_curves(form: str, figure: plots.Plot, given: Mapping[str, Any]) -> None:
 
 
 def one_by_one(form: str, table: xr.Dataset, name: str) -> Iterator[xr.Dataset]:
-    """The tables that stand in one panel each."""
+    """The tables that stand in one panel each, as they are drawn."""
+    if form == "ablation":
+        highest = max(table[name].max().item() for name in ("loss_increase", "loss_increase_high") if name in table)
+        table = table.assign(loss_increase_null_high=table["loss_increase_null_high"].clip(max=1.25 * highest))
     if form == "reliability" and name == "accuracy":
         table = table.isel(snapshot=-1)
     if name == "singular_value":

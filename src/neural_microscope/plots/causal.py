@@ -44,7 +44,7 @@ def ablation(table: xr.Dataset, *, theme: Theme) -> Plot:
         "loss_increase",
         named=NAMED,
         words=f"dot: mean over {table.attrs['n_examples']:,} images, line: 95% interval\n"
-        f"gray: 95% of random directions of equal norm",
+        "gray: 95% of random directions of equal norm",
         title=f"Loss increase from ablating each {axis}, and along random directions",
         xlabel=f"{count(table[axis].size, f'{axis}s')} of {style.short(layer)}, largest first{cut}",
         ylabel="loss increase when ablated (nats)",
