@@ -83,7 +83,7 @@ def test_the_chart_has_both_ways_the_bound_and_the_step_from_which_it_holds(
 def test_the_question_of_the_first_screen_leads_to_its_answer(explorer: Path, opened: Opener, width: int) -> None:
     tab = opened(explorer, width=width, height=720)
     if width == 1000:
-        tab.get_by_role("button", name="Or ask").click()
+        tab.get_by_role("button", name="Questions").click()
     tab.locator(".invitation, .questions").get_by_role("button", name="learn to tell").locator("visible=true").click()
     heading, tabs = tab.locator(".learning h3").first, tab.locator(".tabs")
     expect(heading).to_be_in_viewport()

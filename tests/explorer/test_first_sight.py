@@ -117,7 +117,7 @@ def test_the_questions_are_in_reach_after_a_unit_is_chosen_and_at_every_width(
 ) -> None:
     tab = opened(explorer, "#s=0.1.3" if width > 1200 else "", width=width, height=height)
     if width <= 1200:
-        tab.get_by_role("button", name="Or ask").click()
+        tab.get_by_role("button", name="Questions").click()
     else:
         panel(tab, "Missions")
     question = tab.locator(".questions").get_by_role("button", name="learn to tell")

@@ -66,7 +66,7 @@ export function Invitation({ lab, state, shown, pixels, seen, unchanged, update 
       ) : (
         <button type="button" class="primary" disabled={!best} onClick={() => best && update({ selected: best, changes: [{ ...best, kind: "zero", value: 0 }] })}>{words.invitation.ablate}</button>
       )}
-      <button type="button" class="ask" onClick={() => update({ tab: "missions" })}>{words.invitation.more}</button>
+      <button type="button" class="ask" onClick={() => update({ tab: "missions" })}>{words.invitation.questions}</button>
       <div class="more">
         <h3>{words.invitation.more}</h3>
         <Questions lab={lab} state={state} shown={shown} seen={seen} unchanged={unchanged} update={update} />

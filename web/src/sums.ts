@@ -93,14 +93,19 @@ export function highestAt(trace: Trace, link: Link, unit: number): number {
   return best;
 }
 
-/** Where a unit's map is worth a look: its highest pre-activation, or, where that is the bias alone, as in front of an empty background, the largest sum of either sign. */
+/** Where a unit's map is worth a look: the largest sum of |weight × (value − mean of its window)| over all sources. It is 0 where a window is uniform. */
 export function strikingAt(trace: Trace, link: Link, unit: number): number {
-  const [own, bias, best] = [outputs(trace, link, unit), biasOf(trace, link, unit), highestAt(trace, link, unit)];
-  const size = (i: number) => Math.abs(own[i] - bias);
-  if (size(best) > 1e-6) return best;
-  let most = best;
-  for (let i = 0; i < own.length; i++) if (size(i) > size(most)) most = i;
-  return most;
+  let [best, most] = [0, 0];
+  for (let position = mapSize(trace.model, link.place); position-- > 0; ) {
+    let size = 0;
+    for (let source = 0; source < link.sources; source++) {
+      const { weights, values } = windowOf(trace, link, unit, source, position);
+      const mean = values.reduce((a, b) => a + b, 0) / values.length;
+      for (let i = 0; i < weights.length; i++) size += Math.abs(weights[i] * (values[i] - mean));
+    }
+    if (size >= most) [best, most] = [position, size];
+  }
+  return best;
 }
 
 function outputs(trace: Trace, { place }: Link, unit: number): Float32Array {

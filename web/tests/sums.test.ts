@@ -3,7 +3,7 @@ import { Trace } from "../src/backward";
 import type { Op } from "../src/data";
 import { NO_CHANGES } from "../src/engine";
 import { sourceName } from "../src/names";
-import { biasOf, contribution, contributions, edgesAt, edgesOf, highestAt, linkInto, linkOutOf, linksOf, preActivation, stepsAfter, summedIn, unweighted, windowOf } from "../src/sums";
+import { biasOf, contribution, contributions, edgesAt, edgesOf, highestAt, linkInto, linkOutOf, linksOf, preActivation, stepsAfter, strikingAt, summedIn, unweighted, windowOf } from "../src/sums";
 import { apart, convolutional, images, network, residual } from "./networks";
 
 test("a unit's parts and bias by hand", async () => {
@@ -96,4 +96,14 @@ test("a window at the border reads zeros outside of the map", async () => {
   expect([rows, cols]).toEqual([3, 3]);
   expect([...values]).toEqual([0, 0, 0, 0, all.pixels[0], all.pixels[1], 0, all.pixels[8], all.pixels[9]]);
   expect(contribution(trace, link, 3, 0, 0)).toBeCloseTo(values.reduce((sum, v, i) => sum + v * weights[i], 0), 6);
+});
+
+test("a walk opens at the window whose products differ most, not at a uniform one", async () => {
+  const ops: Op[] = [{ kind: "conv2d", weight: "a", bias: "b", stride: [1, 1], padding: [0, 0] }, { kind: "hook", name: "layer" }, { kind: "flatten" }, { kind: "linear", weight: "c", bias: null }];
+  const model = await network(ops, [1, 1, 6], 1, { a: { shape: [1, 1, 1, 2], values: [2, 1] }, b: { shape: [1], values: [1] }, c: { shape: [1, 5], values: [1, 1, 1, 1, 1] } });
+  const [link] = linksOf(model);
+  const opens = (...pixels: number[]) => strikingAt(new Trace(model, Float32Array.from(pixels), 0), link, 0);
+  expect(highestAt(new Trace(model, Float32Array.of(1, 1, 0.5, 0.5, 0.6, 0.6), 0), link, 0)).toBe(0);
+  expect(opens(1, 1, 0.5, 0.5, 0.6, 0.6)).toBe(1);
+  expect(opens(0, 0, 0, 0, 0, 0)).toBe(0);
 });
