@@ -58,7 +58,7 @@ def demo(out: Path = Path("demo"), data: str = "mnist", seed: int = 0, seeds: in
     for note in notes:
         _say(f"NOTE: {note}")
     on = "one seed" if seeds == 1 else count(seeds, "seeds")
-    _say(f"Findings, on {on} each (the report gives the numbers and the null distributions):")
+    _say(f"Findings, on {on} each, the clearest first (the report has all of them, with their nulls):")
     for claim in demonstration.told(looks):
         _say(f"- {claim}")
     _say(f"\n{time.perf_counter() - began:.0f} s in total. Open these pages in a browser:")

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from . import explorer, files, phantoms, processes, report
-from .analysis.findings import findings, headlines, judging
+from .analysis.findings import findings, judging, strongest
+from .analysis.findings.summary import GENERAL
 from .analysis.look import FirstLook, looking
 from .config import CNNConfig, MLPConfig, NetworkConfig, TrainConfig
 from .data import Dataset, load, load_or_digits
@@ -119,8 +120,10 @@ def settings(data: Dataset, seed: int, short: bool) -> dict[str, tuple[NetworkCo
 
 
 def told(looks: list[FirstLook]) -> list[str]:
-    """The claims that are shown, in the order of the page, which has the numbers."""
-    return [f"{f.where}: {f.sentence}" for f in headlines(findings(looks)) if f.shown]
+    """Test accuracies, then the claims on the report's cards, the clearest first."""
+    claims = findings(looks)
+    accuracies = [claim for claim in claims if claim.rule == GENERAL and claim.shown]
+    return [f"{claim.where}: {claim.sentence}" for claim in accuracies + strongest(claims)]
 
 
 def found(folder: Path, network: NetworkConfig, training: TrainConfig, data: Dataset) -> Run | None:
