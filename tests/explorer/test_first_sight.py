@@ -69,7 +69,7 @@ def test_it_opens_there_and_says_so_in_no_address(explorer: Path, opened: Opener
         before = says(tab, network)
         tab.locator(".network").nth(network).locator(".strip").nth(layer).locator(f'[data-unit="{unit}"]').click()
         tab.locator(".card").get_by_role("button", name="Ablate").click()
-        tab.locator(".network .was", has_text=f", before: {before} (p").wait_for()
+        tab.locator(".network .was", has_text=f", before: {before} (").wait_for()
         expect(tab.locator(".verdict strong").nth(network)).not_to_have_text(str(before))
     tab.get_by_label("Image", exact=True).fill("0")
     tab.keyboard.press("Enter")

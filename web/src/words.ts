@@ -14,7 +14,7 @@ const lossBy = (size: number) => (size < 0.0005 ? "less than 0.001" : number(siz
 
 const dot = (each: string, n: number) => `${each} is multiplied by its weight; the [dot product] is the sum of all ${n} products.`;
 /** A probability: three decimals, or a bound where these would say 0 or 1. */
-const chance = (p: number) => (p < 0.0005 ? "p < 0.001" : p > 0.9995 ? "p > 0.999" : `p = ${number(p, 3)}`);
+const chance = (p: number) => (p < 0.0005 ? "< 0.001" : p > 0.9995 ? "> 0.999" : number(p, 3));
 /** A class and its probability. */
 export type Prediction = [number, number];
 /** A unit of a fully connected layer, or a convolution's channel. */
@@ -159,7 +159,7 @@ const english = {
     blank: "Nothing is drawn, so nothing is predicted.",
     blankBars: "Nothing is drawn. Bars: the output for an empty image.",
     nothing: "nothing",
-    was: ([now, p]: Prediction, [was, before]: Prediction) => `Now ${called(now)} (${chance(p)}), before: ${called(was)} (${chance(before)}).`,
+    was: ([now, p]: Prediction, [was, before]: Prediction) => `Now ${called(now)} (probability ${chance(p)}), before: ${called(was)} (${chance(before)}).`,
     about: (image: string, step: number, changes: string) => `${image}; step ${grouped(step)}${changes && `; changed: ${changes}`}.`,
     caption: (network: string, layer: string, n: number, channels: boolean, low: number, high: number, about: string) =>
       `${network} ${layer}: ${count(n, channels ? "channel" : "unit")}, ${number(low)} to ${number(high)}. ${about}`,
@@ -173,7 +173,7 @@ const english = {
   effect: {
     all: (n: number) => `Accuracy on ${grouped(n)} images`,
     none: "No changes.",
-    here: (network: string, [now, p]: Prediction, [was, before]: Prediction) => (now === was ? `On this image ${network} still predicts ${called(now)} (${chance(p)}, before: ${chance(before)}).` : `On this image ${network} now predicts ${called(now)} (${chance(p)}), before: ${called(was)} (${chance(before)}).`),
+    here: (network: string, [now, p]: Prediction, [was, before]: Prediction) => (now === was ? `On this image ${network} still predicts ${called(now)} (probability ${chance(p)}, before: ${chance(before)}).` : `On this image ${network} now predicts ${called(now)} (probability ${chance(p)}), before: ${called(was)} (${chance(before)}).`),
     briefly: ", {size} [points];",
     inFull: (before: number, n: number, lost: number, won: number) =>
       `, ${percent(before, 1)} before: {size} [points] with ${n === 1 ? "this change" : `these ${n} changes`} (${lost} newly wrong, ${won} newly right; 95% interval over images).`,
@@ -235,7 +235,7 @@ const english = {
     label: "What to try",
     title: "Try it: ablate a unit",
     how: "Click any tile, and Ablate sets that unit to zero.",
-    hesitates: (network: string, [first, second]: number[], [p, q]: number[], changed: boolean) => `${changed ? "Without changes, " : ""}${network} predicts ${called(first)} (${chance(p)}), then ${called(second)} (${chance(q)}).`,
+    hesitates: (network: string, [first, second]: number[], [p, q]: number[], changed: boolean) => `${changed ? "Without changes, " : ""}${network} predicts ${called(first)} (probability ${chance(p)}), then ${called(second)} (${chance(q)}).`,
     flips: (n: number) => `{which} ${n === 1 ? "changes" : "change"} it if ablated.`,
     which: (n: number | null, units: number) => `${n ?? "…"} of ${units} units`,
     mark: "Mark these units in the network: they become the set",
