@@ -147,7 +147,7 @@ def test_networks_stand_side_by_side_and_calibration_where_it_is_given(
         compose(only, tmp_path / "c.html", calibration=calibrate([toy], empties=3)).read_text("utf-8")
     ).words
     assert (
-        "Each of 1 instruments (a measure, and data whose answer is known) was also tried alone: 1 recover the answer"
+        "1 of 1 instruments (a measure with data whose answer is known), each also tried alone, recover the answer"
         in words
     )
     assert "for all claims about a network together, and" in words
@@ -158,8 +158,8 @@ def test_the_error_rates_of_a_page_are_related_in_one_sentence() -> None:
     said = claims(calibrate([toy], empties=200), networks=2)[-1].sentence
     assert (DECLARED, ALLOWED) == (ALPHA, 0.09)
     assert said == (
-        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument; in 200 data "
-        "sets chance allows 9%."
+        "The limit is 5% for all claims about a network together (10% for 2 networks), and 5% for each instrument; on 200 data "
+        "sets, up to 9% is within chance."
     )
 
 

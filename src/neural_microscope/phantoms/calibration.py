@@ -380,7 +380,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
         found.append(
             say(
                 "instruments that are calibrated",
-                "Each of {size:,} instruments (a measure, and data whose answer is known) was also tried alone: {good:,} recover the "
+                "{good:,} of {size:,} instruments (a measure with data whose answer is known), each also tried alone, recover the "
                 "answer, with false alarms on at most {allowed:0%} of {empty:,} data sets with nothing to find.",
                 good=int((record["recovered"] & record["silent"]).sum()),
                 size=record.sizes["instrument"],
@@ -393,7 +393,7 @@ def claims(record: xr.Dataset, networks: int = 1) -> list[Claim]:
             say(
                 "error rates",
                 f"The limit is {{declared:0%}} for all claims about a network together{several}, and {{declared:0%}} for each instrument; "
-                "in {empty:,} data sets chance allows {allowed:0%}.",
+                "on {empty:,} data sets, up to {allowed:0%} is within chance.",
                 declared=DECLARED,
                 networks=networks,
                 together=min(1.0, DECLARED * networks),
