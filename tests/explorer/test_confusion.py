@@ -115,11 +115,11 @@ def test_a_cell_is_chosen_by_pointer_and_key_kept_in_the_address_and_undone(expl
     expect(place.get_by_role("button", name="class 3 predicted as 9:")).to_be_focused()
     tab.keyboard.press("Enter")
     address(tab, r"k=3\.9\b")
-    expect(tab.locator(".learning").first).to_contain_text("Class 3 predicted as 9")
+    expect(tab.locator(".learning").first).to_contain_text("3 predicted as 9")
     tab.go_back()
     expect(cell).to_have_attribute("aria-pressed", "true")
     again = opened(explorer, address(tab))
-    expect(again.locator(".learning h3")).to_have_text(["Class 4 predicted as 9 over training"] * 2)
+    expect(again.locator(".learning h3")).to_have_text([f"{name}: 4 predicted as 9 over training" for name in ("MLP", "CNN")])
     cell.click()
     expect(tab.locator(".learning")).to_have_count(0)
 

@@ -89,7 +89,7 @@ def test_when_two_classes_were_told_apart_by_one_or_two(explorer: Path, opened: 
     do(way)
     heading = tab.locator(".learning h3").first
     expect(heading).to_have_text(
-        re.compile(f"^Class ({asked[0]} predicted as {asked[1]}|{asked[1]} predicted as {asked[0]}) over")
+        re.compile(f"^MLP: ({asked[0]} predicted as {asked[1]}|{asked[1]} predicted as {asked[0]}) over")
     )
     again = settled(opened(explorer, "#v=confusion"))
     cells = again.locator(".confusion").first.locator("td button")
@@ -101,8 +101,8 @@ def test_when_two_classes_were_told_apart_by_one_or_two(explorer: Path, opened: 
         by_keys(cells.first)
         for key in [*["ArrowDown"] * 4, *["ArrowRight"] * 9, "Enter"]:
             again.keyboard.press(key)
-    expect(again.locator(".learning h3").first).to_have_text("Class 4 predicted as 9 over training")
-    expect(again.locator(".learning p").first).to_contain_text("MLP: ")
+    expect(again.locator(".learning h3").first).to_have_text("MLP: 4 predicted as 9 over training")
+    expect(again.locator(".learning p").first).to_contain_text("MLP")
     expect(again.locator(".learning p").first).to_contain_text(re.compile("step|snapshot"))
 
 
@@ -112,5 +112,5 @@ def test_a_link_that_shows_it_by_one(explorer: Path, opened: Opener, do: Do) -> 
     do(tab.get_by_role("button", name="Copy link"))
     expect(tab.locator(".told, .copy textarea").first).to_be_visible()
     again = settled(opened(explorer, address(tab)))
-    expect(again.locator(".learning h3").first).to_have_text("Class 4 predicted as 9 over training")
+    expect(again.locator(".learning h3").first).to_have_text("MLP: 4 predicted as 9 over training")
     expect(again.get_by_role("slider", name="Snapshot of training")).to_have_value("2")

@@ -48,7 +48,8 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
   const ends = apart(lines.map(({ shares }) => y(shares.at(-1)!)));
   const bound = label === predicted ? MOST : FEW;
   const settled = settledAt(pair, confusion);
-  const sentence = bothWays(named(lab, network), pair, steps, confusion);
+  const told = bothWays(named(lab, network), pair, steps, confusion);
+  const sentence = told.join(" ");
 
   /** The page's snapshot at which this network's is nearest to a step, on the picture. */
   function go(place: number): void {
@@ -59,7 +60,7 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
 
   return (
     <section class="learning" aria-label={words.pair.name(named(lab, network), label, predicted)}>
-      <h3>{words.pair.title(label, predicted)}</h3>
+      <h3>{words.pair.title(named(lab, network), label, predicted)}</h3>
       <svg
         ref={picture}
         class="shown"
@@ -92,7 +93,7 @@ export function PairOverTime({ lab, network, state, pair }: { lab: Lab; network:
           </g>
         )}
       </svg>
-      <p>{sentence}</p>
+      {told.map((one, i) => <p key={i} class={i && told.length > 1 ? "quiet" : ""}>{one}</p>)}
       <p class="quiet">{words.pair.also((state.shown ?? first(lab)).length > 1)}</p>
       <Fold name={`rule.${network}`} summary={words.pair.rule}>{() => <p class="quiet">{words.pair.ruled(label === predicted)}</p>}</Fold>
       <Numbers

@@ -39,11 +39,18 @@ export function told(name: string, pair: Pair, steps: number[], counts: number[]
   return wrong(name, pair, of(most, size), steps[counts.indexOf(most)], first < 0 ? tooMany(limit, size, counts[end], steps[end]) : so());
 }
 
-/** The same of a network's confusion matrices, snapshot by snapshot; of two classes both ways. */
-export function bothWays(name: string, { label, predicted }: Pair, steps: number[], confusion: number[][][]): string {
-  const one = (who: string, label: number, predicted: number) => told(who, { label, predicted }, steps, confusion.map((counts) => counts[label][predicted]), sizeOf(confusion, label));
-  if (label === predicted) return one(name, label, predicted);
+/** The same of a network's confusion matrices, in sentences; of two classes both ways, after the answer in short where there is one. */
+export function bothWays(name: string, { label, predicted }: Pair, steps: number[], confusion: number[][][]): string[] {
+  const counts = (from: number, to: number) => confusion.map((one) => one[from][to]);
+  const one = (who: string, from: number, to: number) => told(who, { label: from, predicted: to }, steps, counts(from, to), sizeOf(confusion, from));
+  if (label === predicted) return [one(name, label, predicted)];
   const first = settledAt({ label, predicted }, confusion);
-  const apart = first > 0 ? [words.pair.apart(name, { label, predicted }, steps[first])] : [];
-  return [...apart, one(name, label, predicted), one(words.pair.other, predicted, label)].join(" ");
+  const found = [one(name, label, predicted), one(words.pair.other, predicted, label)];
+  if (first <= 0) return found;
+  const shares = [[label, predicted], [predicted, label]].map(([from, to]) => counts(from, to).map((count) => count / sizeOf(confusion, from)));
+  const [there, back] = shares.map((way) => Math.max(...way));
+  const more = shares[there >= back ? 0 : 1]; // the way that is confused more
+  const most = more.indexOf(Math.max(there, back));
+  const few = lasting(more.map((share) => share <= FEW));
+  return [words.pair.apart(name, { label, predicted }, steps[most], steps[few], steps[first]), ...found];
 }

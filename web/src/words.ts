@@ -90,13 +90,13 @@ const english = {
       `${title}${changes ? ` with ${count(changes, "unit")} changed` : ""}: true class (rows) against predicted class (columns) of ${grouped(images)} images. Accuracy ${percent(accuracy, 1)}; chance level, always the most frequent class: ${percent(chance, 1)}.`,
   },
   pair: {
-    title: (label: number, predicted: number) => `Class ${called(label)} predicted as ${called(predicted)} over training`,
+    title: (network: string, label: number, predicted: number) => `${network}: ${called(label)} predicted as ${called(predicted)} over training`,
     line: (label: number, predicted: number) => [label, predicted].map((c) => called(c).slice(0, 5)).join(" as "),
     share: (share: number) => percent(share, 0),
     since: (step: number) => `from step ${grouped(step)}`,
     other: "The other way",
     /** The answer in short, before the counts of each class. */
-    apart: (name: string, { label, predicted }: Pair, step: number) => `From step ${grouped(step)} on, ${name} predicts at most 5% of class ${called(label)} as ${called(predicted)}, and of class ${called(predicted)} as ${called(label)}.`,
+    apart: (name: string, { label, predicted }: Pair, most: number, few: number, both: number) => `${name} learns to tell class ${called(label)} from ${called(predicted)} mostly between steps ${grouped(most)} and ${grouped(few)}. From step ${grouped(both)} on, it predicts at most 5% of either class as the other.`,
     empty: (name: string, label: number) => `${name}: none of the images is of class ${called(label)}.`,
     one: (name: string, { label, predicted }: Pair, n: string, at: number) => `${name}: ${n} images of class ${called(label)} are predicted as ${called(predicted)} at step ${grouped(at)}.`,
     never: (name: string, { label, predicted }: Pair) => `${name}: no image of class ${called(label)} is predicted as ${called(predicted)} at any snapshot.`,
