@@ -324,7 +324,7 @@ def test_the_python_of_a_view_runs_from_anywhere_and_prints_what_the_view_shows(
         panel(tab, "Python")
         expect(tab.locator("pre")).to_contain_text("import")
         text = tab.locator("pre").inner_text()
-        assert text.count('Path(".")  # the folder that holds the recorded runs') == 1
+        assert text.count('Path(".")  # where the runs are') == 1
         names: dict[str, Any] = {}
         exec(text.replace('Path(".")', f"Path({str(runs[0].folder.parent)!r})"), names)
         printed = capsys.readouterr().out

@@ -10,7 +10,7 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
   const drawn = typeof state.source !== "number";
   const lines = [...(drawn ? ["import base64"] : []), "from pathlib import Path", ""];
   if (drawn || state.changes.some((c) => c.kind === "clamp")) lines.push("import torch", "");
-  lines.push("import neural_microscope as nm", "", 'folder = Path(".")  # the folder that holds the recorded runs: change it where you run this elsewhere');
+  lines.push("import neural_microscope as nm", "", 'folder = Path(".")  # where the runs are');
   const names = variables(lab);
   const shown = state.shown ?? first(lab);
   lab.models.forEach((model, i) => {
@@ -42,7 +42,43 @@ export function python(lab: Lab, state: State, pixels: Float32Array): string {
     if (state.selected?.network === i) lines.push(...card(lab, state, names[i]));
     if (state.map.network === i) lines.push(`${names[i]}_map = nm.analysis.geometry.pca(${run}.activations(${quoted(lab.layer(i, state.map.layer))}))["score"]`, `print(${names[i]}_map)`);
   });
-  return lines.join("\n") + "\n";
+  return lines.flatMap(broken).join("\n") + "\n";
+}
+
+const WIDE = 44; // characters of a line that the inspector shows whole
+
+/** A line that is too wide, divided at its longest pair of brackets, one argument a line; its comment stands above it. */
+export function broken(line: string): string[] {
+  if (line.length <= WIDE) return [line];
+  const indent = /^ */.exec(line)![0];
+  const comment = /  (# [^"]*)$/.exec(line);
+  if (comment) return [indent + comment[1], ...broken(line.slice(0, comment.index))];
+  const { open, close, commas } = longestBrackets(line);
+  if (close - open < 2) return [line];
+  const body = `${indent}    ${line.slice(open + 1, close)}`;
+  const ends = [...commas, close];
+  const index = line[open] === "[" && /[\w)\]]/.test(line[open - 1]); // a comma would make it a tuple
+  const parts = ends.map((end, i) => `${indent}    ${line.slice(i ? ends[i - 1] + 1 : open + 1, end).trim()}${index ? "" : ","}`);
+  return [line.slice(0, open + 1), ...(index || body.length <= WIDE ? [body] : parts.filter((part) => part.trim() !== ",").flatMap(broken)), indent + line.slice(close)];
+}
+
+/** The pair with most between, outside of strings, and the commas between it alone. */
+function longestBrackets(line: string): { open: number; close: number; commas: number[] } {
+  let longest = { open: 0, close: 0, commas: [] as number[] };
+  const within: { open: number; commas: number[] }[] = [];
+  for (let i = 0, quote = ""; i < line.length; i++) {
+    if (quote) {
+      if (line[i] === "\\") i++;
+      else if (line[i] === quote) quote = "";
+    } else if (line[i] === '"') quote = line[i];
+    else if ("([{".includes(line[i])) within.push({ open: i, commas: [] });
+    else if (line[i] === ",") within.at(-1)?.commas.push(i);
+    else if (")]}".includes(line[i])) {
+      const { open, commas } = within.pop()!;
+      if (i - open > longest.close - longest.open) longest = { open, close: i, commas };
+    }
+  }
+  return longest;
 }
 
 /** The beginning of each network's variables: its name, as far as Python takes it. */
