@@ -139,7 +139,7 @@ def test_the_window_slides_and_goes_where_the_map_is_clicked(explorer: Path, ope
     place = step_inside(tab)
     slider = place.get_by_role("slider")
     expect(place).to_contain_text(
-        "Colors: blue is negative, orange is positive, 0 has the page's color; an image is ink."
+        "Colors here, unlike on the tiles: blue is negative, orange is positive, 0 has the page's color; an image is ink."
     )
     for number in place.locator(".grid").nth(1).locator(":scope > span").all():
         hue = "negative" if number.inner_text().startswith("−") else "positive"
@@ -198,7 +198,7 @@ def test_every_picture_of_a_walk_has_its_range_and_maps_share_one(explorer: Path
     shared = set()
     for button in place.locator(".steps button").all():
         button.click()
-        expect(place).to_contain_text("Colors: blue is negative, orange is positive")
+        expect(place).to_contain_text("Colors here, unlike on the tiles: blue is negative, orange is positive")
         pictures, ends = place.locator(".mapped, .grid"), place.locator(".ends")
         assert pictures.count() == ends.count() > 0
         assert place.locator(".ends .amount").count() == 0  # blue is one thing
@@ -224,10 +224,10 @@ def test_a_walk_opens_where_there_is_something_and_ends_in_what_it_adds_up_to(
         value = float(place.locator(".equation .exact").last.get_attribute("data-value") or "nan")
         closing = place.locator(".closing")
         expect(closing).to_have_text(
-            re.compile(r"^In short: Convolution .* → with the bias .* → ReLU .* → Max pooling ")
+            re.compile(r"^In short: Convolution .* → with the bias .* → ReLU .* → Max pooling \(largest of its 2 × 2 window\) ")
         )
         expect(closing).to_contain_text(f"make the map of channel {channel}, 14 × 14, which layers.1 reads.")
-        said = re.findall(r"Max pooling ([^ ]*)\. ", closing.inner_text())
+        said = re.findall(r"window\) ([^ ]*)\. ", closing.inner_text())
         assert float(said[0].replace("−", "-")) == pytest.approx(value, rel=5e-3, abs=1e-6)
         tab.keyboard.press("Escape")
         place.wait_for(state="detached")

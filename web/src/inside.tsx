@@ -15,6 +15,7 @@ import type { InsideProps, StepProps } from "./inside/step";
 import type { Lab } from "./lab";
 import { short, unitName } from "./names";
 import { number } from "./numbers";
+import { linkOf, Share } from "./share";
 import type { State, UnitPlace } from "./state";
 import { biasOf, flattened, type Link, linkInto, linkOutOf, linksOf, mapSize, preActivation, stepsAfter, strikingAt, summedIn } from "./sums";
 import { words } from "./words";
@@ -66,8 +67,9 @@ function StepInside({ lab, state, seen, ...at }: Omit<ComputedProps, "theme"> & 
 
 interface Step {
   title: string;
-  /** What the followed value is after the step, for the closing line. */
+  /** What the followed value is after the step, for the closing line, and what made it so where that is not the title. */
   value: number;
+  by?: string;
   show: () => ComponentChildren;
 }
 
@@ -148,6 +150,7 @@ function InsideDialog(props: InsideProps & { link: Link; inside: NonNullable<Sta
         <button type="button" aria-disabled={at === 0} onClick={() => go(at - 1)}>{words.inside.back}</button>
         <button type="button" ref={next} class="primary" aria-disabled={at === steps.length - 1} onClick={() => go(at + 1)}>{words.inside.next}</button>
         <span class="quiet" aria-live="polite">{words.inside.progress(at + 1, steps.length, steps[at].title)}</span>
+        <Share link={() => linkOf(lab, { ...state, inside: { ...inside, position } })} guesses={Object.keys(state.answers).length > 0} />
       </div>
       {steps[at].title !== words.inside.titles.softmax && <p class="quiet">{words.inside.colors}</p>}
       <section class="step" aria-label={steps[at].title} tabIndex={0}>
@@ -185,7 +188,7 @@ function stepsOf(given: Omit<StepProps, "ramps">): Step[] {
     const [to, after] = [here, shape];
     const title = op.kind === "hook" ? titles[changes.get(op.name)!.get(unit)!.kind] : titles[op.kind];
     const value = ownOf(trace.outputs[place], after, unit)[to];
-    steps.push({ title, value, show: () => <After {...props} place={place} previous={places[i]} before={before} from={from} after={after} to={to} title={title} /> });
+    steps.push({ title, value, ...(op.kind === "maxpool" && { by: words.inside.largest(op.kernel) }), show: () => <After {...props} place={place} previous={places[i]} before={before} from={from} after={after} to={to} title={title} /> });
   }
   if (link.to === layers.length) steps.push({ title: titles.softmax, value: softmax(trace.outputs.at(-1)!)[unit], show: () => <Softmax {...props} /> });
   return steps;
@@ -195,7 +198,7 @@ function stepsOf(given: Omit<StepProps, "ramps">): Step[] {
 function closing({ trace, layer, unit }: InsideProps, link: Link, steps: Step[]): string {
   const { model } = trace;
   const said = words.inside.closing;
-  const chain = said.chain(steps.map(({ title, value }, i) => [i === 1 ? words.inside.withBias : title, number(value)]));
+  const chain = said.chain(steps.map(({ title, value, by }, i) => [i === 1 ? words.inside.withBias : (by ?? title), number(value)]));
   if (link.to === model.data.layers.length) {
     const p = softmax(trace.outputs.at(-1)!);
     const best = highest(p);

@@ -355,7 +355,8 @@ const english = {
     within: (source: string, row: number, col: number) => `${source}, row ${row}, column ${col}`,
     rest: (n: number) => `the other ${n}, summed`,
     listed: (name: string, numbers: string[]) => `${name}: ${numbers.join(", ")}`,
-    colors: "Colors: blue is negative, orange is positive, 0 has the page's color; an image is ink. The range stands below each picture.",
+    colors: "Colors here, unlike on the tiles: blue is negative, orange is positive, 0 has the page's color; an image is ink. The range stands below each picture.",
+    largest: (kernel: number[]) => `Max pooling (largest of its ${kernel.join(" × ")} window)`,
     withBias: "with the bias",
     closing: {
       chain: (steps: [string, string][]) => `In short: ${steps.map((one) => one.join(" ")).join(" → ")}.`,
