@@ -50,7 +50,7 @@ def parse(commands: Mapping[str, Callable[..., None]], words: Sequence[str]) -> 
     if name in ("-h", "--help"):
         _overview(commands).parse_args([name])
     if name not in commands:
-        raise UsageError(_see(str(unknown("subcommand", name, commands)), "microscope"))
+        raise UsageError(_see(str(unknown("command", name, commands)), "microscope"))
     kind = next((word for word in rest if word in NETWORKS), "")
     parser = Parser(commands[name], kind)
     try:
@@ -88,6 +88,9 @@ class _Formatter(argparse.HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in text.split("\n\n"))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)  # options stay whole
 
 
 class _Parser(argparse.ArgumentParser):

@@ -47,12 +47,12 @@ MESSAGES: dict[str, tuple[int, str]] = {
     "train --out x": (2, "the kind of network is missing: mlp or cnn. See: microscope train --help"),
     "raport x": (
         2,
-        "no subcommand 'raport'; there are: demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep; "
+        "no command 'raport'; there are: demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep; "
         "did you mean 'report'? See: microscope --help",
     ),
     "--out x train mlp": (
         2,
-        "no subcommand '--out'; there are: demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep. "
+        "no command '--out'; there are: demo, train, resume, replay, verify, report, explore, learn, calibrate, sweep. "
         "See: microscope --help",
     ),
     "train mlp --data digits more": (2, f"--out PATH is missing. {HELP}"),
