@@ -36,7 +36,7 @@ export function Actions({ lab, units, state, name, children }: { lab: Lab; units
           <input type="range" min="0" max="3" step="0.1" value={factor} onInput={(e) => set("scale", Number(e.currentTarget.value))} />
         </label>
         <label>
-          {words.actions.clamp(number(clamped))}
+          {words.actions.clamp(one?.kind === "clamp" ? number(clamped) : null)}
           <input type="range" min={scales.some((scale) => scale.both) ? -top : 0} max={top} step={top / 40} value={clamped} onInput={(e) => set("clamp", Number(Number(e.currentTarget.value).toPrecision(3)))} />
         </label>
       </div>

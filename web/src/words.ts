@@ -463,7 +463,7 @@ const english = {
     ablate: "Ablate",
     restore: "Restore",
     scale: (factor: string) => `Scale by ${factor}`,
-    clamp: (value: string) => `Clamp to ${value}`,
+    clamp: (value: string | null) => (value === null ? "Clamp to: off" : `Clamp to ${value}`),
     from: "Patch from image",
     patch: "Patch",
     done: {
