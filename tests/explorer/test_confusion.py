@@ -119,7 +119,9 @@ def test_a_cell_is_chosen_by_pointer_and_key_kept_in_the_address_and_undone(expl
     tab.go_back()
     expect(cell).to_have_attribute("aria-pressed", "true")
     again = opened(explorer, address(tab))
-    expect(again.locator(".learning h3")).to_have_text([f"{name}: 4 predicted as 9 over training" for name in ("MLP", "CNN")])
+    expect(again.locator(".learning h3")).to_have_text(
+        [f"{name}: 4 predicted as 9 over training" for name in ("MLP", "CNN")]
+    )
     cell.click()
     expect(tab.locator(".learning")).to_have_count(0)
 

@@ -224,7 +224,9 @@ def test_a_walk_opens_where_there_is_something_and_ends_in_what_it_adds_up_to(
         value = float(place.locator(".equation .exact").last.get_attribute("data-value") or "nan")
         closing = place.locator(".closing")
         expect(closing).to_have_text(
-            re.compile(r"^In short: Convolution .* → with the bias .* → ReLU .* → Max pooling \(largest of its 2 × 2 window\) ")
+            re.compile(
+                r"^In short: Convolution .* → with the bias .* → ReLU .* → Max pooling \(largest of its 2 × 2 window\) "
+            )
         )
         expect(closing).to_contain_text(f"make the map of channel {channel}, 14 × 14, which layers.1 reads.")
         said = re.findall(r"window\) ([^ ]*)\. ", closing.inner_text())
