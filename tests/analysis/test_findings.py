@@ -167,6 +167,8 @@ def test_a_units_claims_say_the_numbers_of_the_measures(looks: list[FirstLook]) 
             with model.hooks([(layer.hook_point, nm.interventions.zero(unit=claim.unit))]):
                 after = (model(images.tensor()).argmax(1).numpy() == labels)[labels == label].mean()
         assert claim.numbers["drop"] == pytest.approx(before - after)
+        lost = "Accuracy drops most on class " if before > after else "No class loses accuracy."
+        assert lost in claim.evidence
 
 
 def test_a_runs_default_analysis_tells_how_far_it_is(looks: list[FirstLook]) -> None:

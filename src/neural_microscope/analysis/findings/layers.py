@@ -115,8 +115,8 @@ def gathered(layer: LayerLook) -> Iterator[Claim]:
         no="same-class neighbor purity is not shown to rise ({purity:1%} of an image's nearest neighbors have its class, on "
         "{compared:#image}).",
         numbers={"start": start, "end": end} | {f"end_{e}": float(table[f"purity_{e}"][-1]) for e in ("low", "high")},
-        evidence="With all {probed:,} images, so closer neighbors, {end:1%} (95% interval {end_low:1%} to {end_high:1%}), at "
-        "initialization {start:1%}.",
+        evidence="Among all {probed:#image} {end:1%} (95% interval {end_low:1%} to {end_high:1%}; the more images, the closer "
+        "the neighbors), at initialization {start:1%}.",
         units="share of neighbors",
         call=f'nm.analysis.geometry.clusters(run.activations("{layer.hook_point}"), at=(0, -1))',
     )

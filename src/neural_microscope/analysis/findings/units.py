@@ -190,7 +190,8 @@ def matters(layer: LayerLook) -> Iterator[Claim]:
             evidence="95% interval over images {loss_low:3} to {loss_high:3}; "
             "random directions of equal norm {loss_null_low:3} to {loss_null_high:3}; "
             f"the {layer.axis} of {'the same rank by' if control['loss_rank'][unit] else 'the largest'} loss increase in untrained "
-            "networks {loss_untrained_high:upto3}. Class {class:,} has the largest accuracy drop: {drop:1%} of its images.",
+            "networks {loss_untrained_high:upto3}. "
+            f"{'No class loses accuracy.' if by_class[worst] <= 0 else 'Accuracy drops most on class {class:,}: {drop:1%} of its images.'}",
             null=f"{effects.attrs['null']}{'' if floor else ', whose tail is fitted'}; labels at random (Student's t); the unit of the "
             f"same rank by loss increase in each of {control.sizes['network']} untrained networks (Student's t)",
             p={TESTS[name]: float(each[unit]) for name, each in tests.items()},
