@@ -112,3 +112,11 @@ _ALL = (
 )
 
 KNOWN = {published.name: published for published in _ALL}
+
+WRITTEN = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
+"""Names as prose writes them."""
+
+
+def written(name: str) -> str:
+    """The name of a data set as prose writes it: the name itself where it is the reader's own."""
+    return WRITTEN.get(name, name)

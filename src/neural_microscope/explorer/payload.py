@@ -15,6 +15,7 @@ from ..analysis.look import FirstLook, LayerLook, Progress
 from ..analysis.look.computing import recalled
 from ..analysis.look.looks import unlooked
 from ..data import Dataset
+from ..data.published import written
 from ..errors import RunError
 from ..glossary import glosses
 from ..hooks import evaluation, hooked
@@ -84,7 +85,7 @@ def payload(
             "rows": rows,
             "cols": cols,
             "classes": probe.classes,
-            "dataset": runs[0].description["data"]["name"],
+            "dataset": written(runs[0].description["data"]["name"]),
             "labels": probe.labels.tolist(),
             "indices": runs[0].probe_indices.tolist(),
             "opening": opening([(model, shown(operations(model), model)) for model in trained], probe),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import __version__
 from ..analysis.look import FirstLook
+from ..data.published import written
 from ..glossary import glosses
 from ..phantoms.calibration import RATE
 from ..run import Run
@@ -18,7 +19,6 @@ from .paper import bibtex, described
 from .replayed import section
 from .tasks import about as about_task
 
-DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 NAMED = ' id="words"'
 """The address of the terms."""
 WORDS = (
@@ -69,7 +69,7 @@ def head(page: Page) -> str:
     link = f'<p><a class="button" href="{NAME}">Open the explorer</a></p>' if page.explorer else ""
     return (
         f'<header id="top"><h1>{escape(page.title)}</h1>'
-        f"<p>Trained on {escape(DATA.get(data['name'], data['name']))}, recorded from initialization on; measured on part of the test "
+        f"<p>Trained on {escape(written(data['name']))}, recorded from initialization on; measured on part of the test "
         f"images, the probe images.{words}</p>{loud}"
         f'<div class="networks">{"".join(_network(page, look) for look in page.looks)}</div>'
         f'<div class="trust"><ul class="claims">{"".join(told(c, where=False) for c in trust)}</ul>{link}</div></header>'

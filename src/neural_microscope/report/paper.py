@@ -17,6 +17,7 @@ from ..analysis.findings import findings, judging, populations
 from ..analysis.look import FirstLook, Progress, looking
 from ..claim import Claim
 from ..config import OPTIMIZERS, LoopConfig
+from ..data.published import written
 from ..doors import door
 from ..errors import RunError
 from ..measure import Measure, rules
@@ -26,7 +27,6 @@ from ..wording import count
 from .tasks import by_task
 
 FORMAT_VERSION = 1
-DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "scikit-learn's digits"}
 
 COLUMNS: dict[str, Callable[[Claim], Any]] = {
     "network": lambda c: c.network,
@@ -215,7 +215,7 @@ def _network(group: Sequence[FirstLook]) -> str:
     widths = [*model.get("channels", ()), *model.get("hidden", ()), *model.get("head", ())]
     parts = [
         f"The {group[0].name}" + (f" with hidden layers of width {', '.join(map(str, widths))}" if widths else ""),
-        f" was trained{_TASKS.get(run.task, '')} on {DATA.get(data['name'], data['name'])} (SHA-256 {data['sha256'][:12]})",
+        f" was trained{_TASKS.get(run.task, '')} on {written(data['name'])} (SHA-256 {data['sha256'][:12]})",
         _training(run),
     ]
     seeds = [str(look.seed) for look in group if look.seed is not None]
