@@ -132,8 +132,5 @@ function card(lab: Lab, state: State, variable: string): string[] {
   const { network, layer, unit } = state.selected!;
   const name = lab.layer(network, layer);
   const claims = lab.claims[network].filter((claim) => claim.hook_point === name && claim.unit === unit && claim.call);
-  return claims.flatMap((claim) => {
-    const result = `${variable}_${claim.rule.replace(/\W+/g, "_")}`;
-    return [`${result} = ${claim.call.replace(/(?<![\w.])run\b/g, `${variable}_run`)}`, `print(${result})`];
-  });
+  return claims.map((claim) => `print(${claim.call.replace(/(?<![\w.])run\b/g, `${variable}_run`)})`);
 }
