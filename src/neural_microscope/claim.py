@@ -128,8 +128,11 @@ class Claim:
             )
         start = float(self.numbers.get(f"{self.effect}_null_low", -math.inf))
         ends = sorted(end for end in (self.least, self.opposite) if not math.isnan(end))
-        sides = [f"at {self._sized(end)} or {'below' if end < start else 'above'}" for end in ends]
-        return f"It would have been shown {', or '.join(sides)}."
+        sides = [
+            f"at {self.amount(end)}{' nats' if self.units == 'nats' else ''} or {'below' if end < start else 'above'}"
+            for end in ends
+        ]
+        return f"It would have been shown {', or '.join(sides)}{'' if self.units in ('1', 'nats') else f' ({self.units})'}."
 
     def _sized(self, value: float) -> str:
         return self.amount(value) + {"1": "", "nats": " nats"}.get(self.units, f" ({self.units})")

@@ -121,7 +121,9 @@ def test_a_two_sided_test_says_what_it_would_have_shown_on_either_side(own: floa
     assert claim.least == pytest.approx(np.sign(own) * bound)
     assert claim.opposite == pytest.approx(-claim.least)
     low, high = (fill("{x:2}", {"x": sign * bound}) for sign in (-1, 1))
-    assert f"It would have been shown at {low} or below, or at {high} or above." in claim.reasons
+    told = f"It would have been shown at {low} or below, or at {high} or above"
+    assert f"{told}." in claim.reasons
+    assert f"{told} (AUC)." in replace(claim, units="AUC").reasons
 
 
 def test_a_null_ends_where_its_measure_ends() -> None:

@@ -113,7 +113,7 @@ def _count(group: Sequence[Claim]) -> Claim:
         },
         effect="shown",
         evidence=f"Smallest p: {axis} {{unit:,}}"
-        f"{f', counting all {axis}s of the layer' * (closest.place is not None)}.",
+        f"{f', corrected for all {axis}s of the layer' * (closest.place is not None)}.",
         shown=bool(units),
         held=int(bool(units)),
         call="",
