@@ -239,3 +239,21 @@ def test_taking_units_by_clicks_says_so(explorer: Path, opened: Opener) -> None:
         tab.locator(".tile").nth(3).click()
         expect(tab.get_by_role("button", name=re.compile("^Done: 1 unit"))).to_be_visible()
         assert "u=" in address(tab, "u=")
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 900, 360])
+def test_every_gloss_lies_in_the_window_with_all_its_words(explorer: Path, opened: Opener, width: int) -> None:
+    tab = opened(explorer, "#s=0.1.3&c=0.1.3z", width=width, height=768)
+    expect(tab.locator(".cost .term").first).to_be_attached()
+    seen = 0
+    for button in tab.locator(".term button").locator("visible=true").all():
+        button.focus()
+        gloss = tab.locator(".tip.open")
+        left, right, inner, outer = gloss.evaluate(
+            "tip => { const {left, right} = tip.getBoundingClientRect(); return [left, right, tip.scrollWidth, tip.clientWidth]; }"
+        )
+        assert left >= 0, button.inner_text()
+        assert right <= width, button.inner_text()
+        assert inner <= outer, button.inner_text()
+        seen += 1
+    assert seen > 5
