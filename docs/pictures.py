@@ -1,7 +1,7 @@
 """Draws the pictures of docs/ from the demo: ``python docs/pictures.py demo`` after ``make demo``.
 
 Those of docs/concepts are drawn from its two runs and saved in docs/images/concepts/; their alt texts are saved in alt.json there and
-inserted into the pages. That of the front page is the demo's explorer in Chromium; its numbers are printed, for README.md and index.md.
+inserted into the pages. That of the front page is the demo's explorer in Chromium; its numbers are written into README.md and index.md.
 """
 
 import io
@@ -154,8 +154,12 @@ def front(folder: Path) -> None:
         page.goto(f"{(folder / 'explorer.html').absolute().as_uri()}#i=760&s=1.0.11&c=1.0.11z")
         page.get_by_text("in its place").wait_for()
         Image.open(io.BytesIO(page.screenshot())).quantize().save(HERE / "images" / "explorer.png", optimize=True)
-        print(page.get_by_text("with this change").inner_text())
+        own, random = (page.get_by_text(words).inner_text() for words in ("with this change", "in its place"))
         browser.close()
+    (drop,), (most,) = re.findall(r"−([\d.]+) ±", own), re.findall(r"−([\d.]+) to", random)
+    for path in (HERE / "index.md", HERE.parent / "README.md"):
+        text = re.sub(r"(?<=falls by )[\d.]+\d", drop, path.read_text("utf-8"))
+        path.write_text(re.sub(r"(lowers it by at most\s)[\d.]+\d", rf"\g<1>{most}", text), "utf-8")
 
 
 def main(folder: Path) -> None:
