@@ -164,7 +164,7 @@ class Claim:
             return "One seed, not replicated."
         if self.unit is not None:
             return f"A matching {self.axis} exists in {self.held} of {n - 1} other seeds."
-        return f"Shown on {self.held} of {n} seeds; by its declared rate of false claims, at most {by_rate(n)} would show it."
+        return f"Shown on {self.held} of {n} seeds; with nothing to find, on at most {by_rate(n)} (in 95% of cases)."
 
     @property
     def text(self) -> str:

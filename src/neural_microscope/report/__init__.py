@@ -91,7 +91,7 @@ def _over_seeds(groups: Sequence[Sequence[FirstLook]]) -> list[Claim]:
         if len(ends) == len(group) > 1:
             said = (
                 "{seeds:#seed}, with test accuracies from {lowest:2%} to {highest:2%}; each claim states on how many it is shown. "
-                "Its numbers and pictures are those of the first."
+                "Numbers and pictures are those of the first seed."
             )
             numbers = {"seeds": len(group), "lowest": min(ends), "highest": max(ends)}
             told[at] = replace(say("seeds", said, **numbers), network=group[0].name)

@@ -70,7 +70,7 @@ def head(page: Page) -> str:
     return (
         f'<header id="top"><h1>{escape(page.title)}</h1>'
         f"<p>Trained on {escape(written(data['name']))}, recorded from initialization on; measured on part of the test "
-        f"images, the probe images.{words}</p>{loud}"
+        f"images (the probe images).{words}</p>{loud}"
         f'<div class="networks">{"".join(_network(page, look) for look in page.looks)}</div>'
         f'<div class="trust"><ul class="claims">{"".join(told(c, where=False) for c in trust)}</ul>{link}</div></header>'
     )
