@@ -12,6 +12,7 @@ import { named } from "./networks";
 import { Say } from "./parts";
 import { firstReplay } from "./otherwise";
 import { isBlank, same, type State, type UnitPlace } from "./state";
+import { linkInto } from "./sums";
 import { words } from "./words";
 
 function units(lab: Lab, network: number): number {
@@ -102,16 +103,17 @@ export function Questions({ lab, state, shown, seen, unchanged, update }: Omit<I
   const taught = lab.models.findIndex((model) => model.data.influence);
   const asked = taught < 0 ? null : lab.models[taught].data.influence!.asked[state.asked].probe;
   const taughtBy = taught < 0 ? "" : words.invitation.taught(named(lab, taught));
-  const ways: [string, Partial<State> | null][] = [
-    [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), isBlank(state) ? null : { tab: "confusion", pair: { label: hard[0], predicted: hard[1] } }],
-    [words.missions.selective.title, selective === null || !shown.includes(0) || state.tab === "missions" ? null : { tab: "missions", mission: selective }],
-    ...(steps ? [[words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)), { inside: insideOf(lab, state, steps, seen[steps.network]) }] as [string, Partial<State>]] : []),
-    ...(replay ? [[words.invitation.lost(named(lab, replay.network)), { tab: "training", replay }] as [string, Partial<State>]] : []),
-    ...(taught < 0 ? [] : [[taughtBy, { tab: "training", ...(asked !== null && { source: asked }) }] as [string, Partial<State>]]),
+  const ways: [string, (() => Partial<State>) | null][] = [
+    [words.invitation.learned(named(lab, i), [...hard].sort((a, b) => a - b)), isBlank(state) ? null : () => ({ tab: "confusion", pair: { label: hard[0], predicted: hard[1] } })],
+    [words.missions.selective.title, selective === null || !shown.includes(0) || state.tab === "missions" ? null : () => ({ tab: "missions", mission: selective })],
+    [steps ? words.invitation.computed(named(lab, steps.network), unitName(lab.models[steps.network], 0, steps.unit)) : "", steps && (() => ({ inside: insideOf(lab, state, steps, seen[steps.network]) }))],
+    [replay ? words.invitation.lost(named(lab, replay.network)) : "", replay && (() => ({ tab: "training", replay }))],
+    [taughtBy, taught < 0 ? null : () => ({ tab: "training", ...(asked !== null && { source: asked }) })],
   ];
   return (
     <ul>
-      {ways.map(([text, part]) => part && part.inside !== null && <li key={text}><button type="button" class="link" onClick={() => {
+      {ways.map(([text, way]) => way && <li key={text}><button type="button" class="link" onClick={() => {
+        const part = way();
         update(part);
         const answer = text === taughtBy ? "#influence" : part.pair && ".learning";
         if (answer) lead(() => document.querySelector(answer));
@@ -120,9 +122,9 @@ export function Questions({ lab, state, shown, seen, unchanged, update }: Omit<I
   );
 }
 
-/** The first layer's most active unit on this image, of a convolution if there is one; null where there are no layers. */
+/** The first layer's most active unit on this image, of a convolution if there is one; null where no layer's computation can be followed. */
 function followed(lab: Lab, shown: number[], seen: Map<string, Float32Array>[]): UnitPlace | null {
-  const layered = shown.filter((network) => lab.models[network].data.layers.length);
+  const layered = shown.filter((network) => lab.models[network].data.layers.length && linkInto(lab.models[network], 0));
   const sizes = layered.map((network) => lab.models[network].units(lab.layer(network, 0)));
   const at = Math.max(0, sizes.findIndex(({ each }) => each > 1));
   if (!layered.length) return null;

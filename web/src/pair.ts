@@ -47,7 +47,7 @@ export function bothWays(name: string, { label, predicted }: Pair, steps: number
   const first = settledAt({ label, predicted }, confusion);
   const found = [one(name, label, predicted), one(words.pair.other, predicted, label)];
   if (first <= 0) return found;
-  const shares = [[label, predicted], [predicted, label]].map(([from, to]) => counts(from, to).map((count) => count / sizeOf(confusion, from)));
+  const shares = [[label, predicted], [predicted, label]].map(([from, to]) => counts(from, to).map((count) => count / Math.max(1, sizeOf(confusion, from))));
   const [there, back] = shares.map((way) => Math.max(...way));
   const more = shares[there >= back ? 0 : 1]; // the way that is confused more
   const most = more.indexOf(Math.max(there, back));

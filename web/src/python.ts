@@ -70,7 +70,7 @@ function longestBrackets(line: string): { open: number; close: number; commas: n
     if (quote) {
       if (line[i] === "\\") i++;
       else if (line[i] === quote) quote = "";
-    } else if (line[i] === '"') quote = line[i];
+    } else if (`"'`.includes(line[i])) quote = line[i];
     else if ("([{".includes(line[i])) within.push({ open: i, commas: [] });
     else if (line[i] === ",") within.at(-1)?.commas.push(i);
     else if (")]}".includes(line[i])) {

@@ -44,6 +44,8 @@ test("two classes are told both ways, each out of its own images; a class itself
     "The other way: images of class 1 predicted as 0 are most, 10 of 50, at step 16, and at most 2 of 50 only at the last snapshot, step 91.",
   ]);
   expect(bothWays("MLP", { label: 1, predicted: 0 }, [0, 16, 91], confusion)[0]).toBe("MLP learns to tell class 1 from 0 mostly between steps 0 and 16. From step 91 on, it predicts at most 5% of either class as the other.");
+  const absent = confusion.map(([own]) => [own, [0, 0]]);
+  expect(bothWays("MLP", { label: 0, predicted: 1 }, [0, 16, 91], absent)[0]).toBe("MLP learns to tell class 0 from 1 mostly between steps 0 and 16. From step 16 on, it predicts at most 5% of either class as the other.");
   const never = confusion.map(([[a, b], one]) => [[a, b], [one[0] + one[1] - 9, 9]]);
   expect(bothWays("MLP", { label: 0, predicted: 1 }, [0, 16, 91], never)[0]).toMatch(/^MLP: images/); // one way it is confused to the end
   expect(bothWays("MLP", { label: 1, predicted: 1 }, [0, 16, 91], confusion)).toEqual(["MLP: images of class 1 predicted as 1 are 44 of 50 at step 0 and 50 of 50 at step 91, at least 25 of 50 at every snapshot."]);
